@@ -1,0 +1,44 @@
+# Two commands: `make demo` runs the deck, `make test` runs the tests.
+# Each makes .venv by itself, with uv where it is on PATH, else with python3 -m venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find cassette dialects recorder mockserver deck -type f ! -name '*.pyc' 2>/dev/null) pyproject.toml
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.tickdeck
+	$(BIN)/tickdeck demo
+
+test: $(VENV)/.tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.tests
+	$(BIN)/python benchmarks/run.py
+
+$(BIN)/python:
+	if command -v uv >/dev/null 2>&1; then uv venv --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
+
+# The installed wheel is what runs: a checkout never shadows it.
+INSTALL = if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python --reinstall-package tickdeck
+
+$(VENV)/.tickdeck: $(SOURCES) | $(BIN)/python
+	$(INSTALL) .; else $(BIN)/python -m pip install -q --disable-pip-version-check .; fi
+	touch $@
+
+$(VENV)/.tests: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[test]'; else $(BIN)/python -m pip install -q --disable-pip-version-check '.[test]'; fi
+	touch $@ $(VENV)/.tickdeck
+
+$(VENV)/.lint: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[test,lint]'; else $(BIN)/python -m pip install -q --disable-pip-version-check '.[test,lint]'; fi
+	touch $@ $(VENV)/.tests $(VENV)/.tickdeck
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,43 @@
+"""The errors of tickdeck, by whose fault it is.
+
+    TickdeckError
+    ├── FormatError      the file: it is not a sound cassette
+    ├── StorageError     the disk: full, not writable, gone
+    ├── RecordingError   the service or the network while recording
+    ├── ReplayError      the client under test
+    └── UsageError       the caller's input
+
+Each message is one sentence, lower case, with no final stop: the fact, what was
+found, what is allowed, the next step. The parts travel as attributes where a
+caller may want them.
+"""
+
+from __future__ import annotations
+
+
+class TickdeckError(Exception):
+    """Anything tickdeck says is wrong; the text is one sentence for a person."""
+
+
+class FormatError(TickdeckError):
+    """The file is not a sound cassette; ``at`` is the byte position where that shows, if known."""
+
+    def __init__(self, sentence: str, *, at: int | None = None) -> None:
+        super().__init__(sentence)
+        self.at = at
+
+
+class StorageError(TickdeckError):
+    """The disk did not do what it was asked: full, not writable, gone."""
+
+
+class RecordingError(TickdeckError):
+    """The service or the network while recording: unreachable, refused, nothing came."""
+
+
+class ReplayError(TickdeckError):
+    """The client under test did something the service would not have answered."""
+
+
+class UsageError(TickdeckError):
+    """The caller's input: an option, an argument, an existing output."""

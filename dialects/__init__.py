@@ -1,0 +1,1 @@
+"""The languages spoken on the wire, as pure state machines and tables."""

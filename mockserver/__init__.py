@@ -1,0 +1,1 @@
+"""Reads: a cassette, played by a real local server."""
