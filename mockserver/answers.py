@@ -1,0 +1,169 @@
+"""From a recorded interaction to what a client is answered.
+
+Recorded bytes are served as they are. Four things alone may differ, and each has a
+reason: fields that belonged to the recorded connection (hop-by-hop, and two that
+would send a client elsewhere for months) are not served; addresses at the upstream's
+origins become this server's, in text bodies, `Location` and `Link`; a compressed
+body is opened when an address in it changes (then closed again with fixed settings)
+or when the client does not read its coding (then served plain); and Content-Length
+is made right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tickdeck.cassette.records import HeaderPairs, Interaction
+from tickdeck.mockserver.codings import accepts, closed, codings_of, opened
+from tickdeck.mockserver.origins import Origins
+
+_NOT_SERVED: Final = frozenset(
+    b"connection keep-alive transfer-encoding te trailer upgrade strict-transport-security alt-svc".split()
+)
+_ADDRESSES: Final = frozenset((b"location", b"content-location", b"link"))
+_DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BREAKS: Final = re.compile(rb"[\r\n\x00]")
+_TEXT: Final = re.compile(rb"text/|[^;]*(?:json|xml|csv|javascript|x-www-form-urlencoded)", re.IGNORECASE)
+_BODILESS: Final = frozenset((204, 304))
+_PARTIAL: Final = 206
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes to the client; ``headers`` are complete but for the server's own hop-by-hop fields.
+
+    ``rewritten`` counts the addresses that were changed. ``complete`` is false when
+    the recorded response broke off: ``body`` is what came, with a Content-Length that
+    fits it, and the caller may break the connection as it was broken then.
+    ``trouble`` says in one sentence what could not be done, or is empty.
+    """
+
+    status: int
+    reason: str
+    headers: HeaderPairs
+    body: bytes
+    rewritten: int = 0
+    complete: bool = True
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    data: bytes
+    coded: bool
+    rewritten: int = 0
+    trouble: str = ""
+
+
+def answer_of(
+    interaction: Interaction, *, method: str, accept_encoding: str | None, origins: Origins
+) -> Answer:
+    """The answer to ``method`` from a client with this Accept-Encoding field (``None``: it sent none)."""
+    headers = _served(interaction.response_headers)
+    body = _body(interaction, headers, accept_encoding, origins)
+    headers, moved = _readdressed(headers, origins)
+    if body.data != interaction.body:
+        headers = _without(headers, _DIGESTS)
+    if not body.coded:
+        headers = _without(headers, frozenset((b"content-encoding",)))
+    data, length = _extent(interaction, method, body.data)
+    return Answer(
+        status=interaction.status,
+        reason="" if _BREAKS.search(interaction.reason.encode("utf-8", "replace")) else interaction.reason,
+        headers=_with_length(headers, length),
+        body=data,
+        rewritten=body.rewritten + moved,
+        complete=interaction.complete,
+        trouble=body.trouble,
+    )
+
+
+def _served(headers: HeaderPairs) -> HeaderPairs:
+    """Without what belonged to the recorded connection, and without what no connection could carry."""
+    dropped = set(_NOT_SERVED)
+    for value in _values(headers, b"connection"):
+        dropped.update(name.strip().lower() for name in value.split(b","))
+    dropped -= {b"content-type", b"content-encoding", b"content-length"}
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name.lower() not in dropped
+        and not name.lower().startswith(b"proxy-")
+        and _NAME.fullmatch(name)
+        and not _BREAKS.search(value)
+    )
+
+
+def _body(
+    interaction: Interaction, headers: HeaderPairs, accept_encoding: str | None, origins: Origins
+) -> _Body:
+    field = b",".join(_values(headers, b"content-encoding")).decode("latin-1")
+    codings = () if interaction.decoded else codings_of(field)
+    textual = all(_TEXT.match(value.strip()) for value in _values(headers, b"content-type"))
+    rewritable = textual and interaction.status != _PARTIAL  # a part's bytes are counted in Content-Range
+    if not codings:
+        changed, count = origins.rewrite(interaction.body) if rewritable else (interaction.body, 0)
+        return _Body(changed, coded=False, rewritten=count)
+    accepted = all(accepts(accept_encoding, coding) for coding in codings)
+    if (accepted and not rewritable) or not interaction.body:
+        return _Body(interaction.body, coded=True)
+    plain = opened(interaction.body, codings)
+    if plain is None:
+        return _Body(interaction.body, coded=True, trouble=_unopened(interaction, codings))
+    changed, count = origins.rewrite(plain) if rewritable else (plain, 0)
+    if not accepted:
+        return _Body(changed, coded=False, rewritten=count)
+    return _Body(closed(changed, codings) if count else interaction.body, coded=True, rewritten=count)
+
+
+def _unopened(interaction: Interaction, codings: Iterable[str]) -> str:
+    return (
+        f"the recorded body of {interaction.method} interaction {interaction.interaction} "
+        f"could not be opened ({', '.join(codings)}); it is served as it was recorded"
+    )
+
+
+def _readdressed(headers: HeaderPairs, origins: Origins) -> tuple[HeaderPairs, int]:
+    pairs = []
+    total = 0
+    for name, value in headers:
+        if name.lower() in _ADDRESSES:
+            value, count = origins.rewrite(value)
+            total += count
+        pairs.append((name, value))
+    return tuple(pairs), total
+
+
+def _extent(interaction: Interaction, method: str, data: bytes) -> tuple[bytes, bytes | None]:
+    """The body that goes out, and the value of Content-Length (``None``: no such field)."""
+    if interaction.status in _BODILESS:
+        return b"", None
+    if interaction.method.upper() == "HEAD":
+        return b"", next(iter(_values(interaction.response_headers, b"content-length")), None)
+    return b"" if method.upper() == "HEAD" else data, b"%d" % len(data)
+
+
+def _with_length(headers: HeaderPairs, length: bytes | None) -> HeaderPairs:
+    """One Content-Length, where the recorded one stood, else at the end."""
+    pairs: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        if name.lower() != b"content-length":
+            pairs.append((name, value))
+        elif length is not None:
+            pairs.append((name, length))
+            length = None
+    if length is not None:
+        pairs.append((b"Content-Length", length))
+    return tuple(pairs)
+
+
+def _values(headers: HeaderPairs, wanted: bytes) -> list[bytes]:
+    return [value for name, value in headers if name.lower() == wanted]
+
+
+def _without(headers: HeaderPairs, names: frozenset[bytes]) -> HeaderPairs:
+    return tuple(pair for pair in headers if pair[0].lower() not in names)

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.cassette.records import Interaction
+from tickdeck.mockserver.shelf import Asked, Miss, Repeats, Shelf, Visits
+
+SECRETS = frozenset({"apikey", "key_id"})
+SECOND = 1_000_000_000
+
+
+def recorded(seq: int, url: str, *, method: str = "GET", end_ns: int = 0, status: int = 200) -> Interaction:
+    return Interaction(
+        seq=seq,
+        offset_ns=end_ns,
+        first_byte_ns=end_ns,
+        end_ns=end_ns,
+        interaction=seq,
+        method=method,
+        url=f"https://api.polygon.io{url}",
+        status=status,
+    )
+
+
+def shelf_of(*interactions: Interaction, zero_ns: int = 0) -> Shelf:
+    return Shelf(interactions, secret_parameters=SECRETS, zero_ns=zero_ns)
+
+
+def ask(
+    shelf: Shelf,
+    target: str,
+    *,
+    method: str = "GET",
+    repeats: Repeats = Repeats.IN_ORDER,
+    position_ns: int = 0,
+    visits: Visits | None = None,
+) -> Interaction | Miss:
+    return shelf.find(
+        Asked.of(method, target), repeats=repeats, position_ns=position_ns, visits=visits or Visits()
+    )
+
+
+def found(answer: Interaction | Miss) -> int:
+    assert isinstance(answer, Interaction), answer
+    return answer.seq
+
+
+def missed(answer: Interaction | Miss) -> str:
+    assert isinstance(answer, Miss), answer
+    return answer.sentence
+
+
+def test_a_target_is_taken_apart_raw() -> None:
+    assert Asked.of("GET", "/a%20b?x=1&y&&z=%20") == Asked(
+        "GET", "/a%20b", (("x", "1"), ("y", ""), ("z", "%20"))
+    )
+
+
+def test_an_absolute_address_is_a_path_and_a_query() -> None:
+    assert Asked.of("GET", "https://api.polygon.io?x=1#part") == Asked("GET", "/", (("x", "1"),))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v3/trades/BRK.B?limit=10&sort=asc",
+        "/v3/trades/BRK%2EB?sort=asc&limit=10",
+        "/v3/trades/BRK.B?limit=1%30&sort=asc&apiKey=whatever",
+        "/v3/trades/BRK.B?limit=10&sort=asc&APIKEY=a&key_id=b",
+        "/v3/trades/BRK.B?limit=10&sort=asc&added=by-a-client",
+    ],
+)
+def test_spelling_order_secrets_and_additions_do_not_matter(target: str) -> None:
+    shelf = shelf_of(recorded(1, "/v3/trades/BRK.B?apiKey=REDACTED-1&limit=10&sort=asc"))
+    assert found(ask(shelf, target)) == 1
+
+
+def test_a_space_may_be_a_plus() -> None:
+    shelf = shelf_of(recorded(1, "/search?q=brk+b"))
+    assert found(ask(shelf, "/search?q=brk%20b")) == 1
+
+
+def test_numbers_and_booleans_are_taken_as_they_are_spelled() -> None:
+    shelf = shelf_of(recorded(1, "/v2/aggs?adjusted=true"))
+    assert isinstance(ask(shelf, "/v2/aggs?adjusted=True"), Miss)
+
+
+def test_an_encoded_slash_is_no_border() -> None:
+    shelf = shelf_of(recorded(1, "/v1/C/EUR%2FUSD"))
+    assert found(ask(shelf, "/v1/C/EUR%2fUSD")) == 1
+    assert isinstance(ask(shelf, "/v1/C/EUR/USD"), Miss)
+
+
+def test_bytes_that_are_no_text_match_themselves() -> None:
+    shelf = shelf_of(recorded(1, "/v1/%FF?q=%fe"))
+    assert found(ask(shelf, "/v1/%ff?q=%FE")) == 1
+
+
+def test_equal_parameters_are_counted() -> None:
+    shelf = shelf_of(recorded(1, "/v3/snapshot?ticker=A&ticker=A"))
+    assert isinstance(ask(shelf, "/v3/snapshot?ticker=A"), Miss)
+    assert found(ask(shelf, "/v3/snapshot?ticker=A&ticker=A&ticker=A")) == 1
+
+
+def test_the_recording_that_says_most_wins() -> None:
+    shelf = shelf_of(recorded(1, "/t"), recorded(2, "/t?a=1&b=2"), recorded(3, "/t?a=1"))
+    assert found(ask(shelf, "/t?b=2&a=1&c=3")) == 2
+    assert found(ask(shelf, "/t?a=1")) == 3
+    assert found(ask(shelf, "/t?b=2")) == 1
+
+
+def test_of_two_that_say_as_much_the_earlier_wins() -> None:
+    shelf = shelf_of(recorded(2, "/t?b=2"), recorded(1, "/t?a=1"))
+    assert found(ask(shelf, "/t?a=1&b=2")) == 1
+
+
+def test_the_host_a_recording_came_from_does_not_matter() -> None:
+    first = recorded(1, "/v1/marketstatus/now")
+    shelf = shelf_of(first)
+    assert found(ask(shelf, "http://127.0.0.1:8420/v1/marketstatus/now")) == 1
+
+
+def test_a_head_is_answered_by_a_recorded_get_if_no_head_was_recorded() -> None:
+    shelf = shelf_of(recorded(1, "/a"), recorded(2, "/b"), recorded(3, "/b", method="HEAD"))
+    assert found(ask(shelf, "/a", method="HEAD")) == 1
+    assert found(ask(shelf, "/b", method="head")) == 3
+    assert found(ask(shelf, "/b")) == 2
+
+
+def test_a_recorded_head_does_not_answer_a_get() -> None:
+    shelf = shelf_of(recorded(1, "/a", method="HEAD"))
+    assert missed(ask(shelf, "/a")) == "no recording of GET /a; nearest: HEAD of the same path"
+
+
+def test_a_refusal_is_an_answer_and_a_response_that_never_began_is_not() -> None:
+    shelf = shelf_of(recorded(1, "/a", status=401), recorded(2, "/b", status=0))
+    assert found(ask(shelf, "/a")) == 1
+    assert isinstance(ask(shelf, "/b"), Miss)
+    assert shelf.unplayed() == ()
+
+
+@pytest.mark.parametrize(("position_ns", "seq"), [(-5, 1), (0, 1), (1, 1), (2 * SECOND, 2), (9 * SECOND, 3)])
+def test_by_time_gives_the_newest_answer_at_the_playhead_else_the_earliest(
+    position_ns: int, seq: int
+) -> None:
+    shelf = shelf_of(
+        recorded(1, "/t", end_ns=10 * SECOND + 2),
+        recorded(2, "/t", end_ns=12 * SECOND),
+        recorded(3, "/t", end_ns=14 * SECOND),
+        zero_ns=10 * SECOND,
+    )
+    answer = ask(shelf, "/t", repeats=Repeats.BY_TIME, position_ns=position_ns)
+    assert found(answer) == seq
+
+
+def test_by_time_goes_by_the_end_of_an_answer_not_by_its_place() -> None:
+    shelf = shelf_of(recorded(1, "/t", end_ns=5), recorded(2, "/t", end_ns=3))
+    assert found(ask(shelf, "/t", repeats=Repeats.BY_TIME, position_ns=4)) == 2
+    assert found(ask(shelf, "/t", repeats=Repeats.BY_TIME, position_ns=5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("repeats", "seqs"), [(Repeats.IN_ORDER, [1, 2, 3, 3, 3]), (Repeats.CYCLE, [1, 2, 3, 1, 2])]
+)
+def test_in_order_ends_with_the_last_and_a_cycle_begins_anew(repeats: Repeats, seqs: list[int]) -> None:
+    shelf = shelf_of(*(recorded(seq, "/t", end_ns=seq) for seq in (1, 2, 3)))
+    visits = Visits()
+    assert [found(ask(shelf, "/t", repeats=repeats, visits=visits)) for _ in seqs] == seqs
+
+
+@pytest.mark.parametrize(("count", "times"), [(1, "once"), (2, "2 times")])
+def test_asking_more_often_than_recorded_can_be_an_error(count: int, times: str) -> None:
+    shelf = shelf_of(*(recorded(seq, "/t?apiKey=s&limit=10") for seq in range(count)))
+    visits = Visits()
+    assert [found(ask(shelf, "/t?limit=10", repeats=Repeats.ERROR, visits=visits)) for _ in range(count)] == [
+        *range(count)
+    ]
+    assert missed(ask(shelf, "/t?limit=10", repeats=Repeats.ERROR, visits=visits)) == (
+        f"GET /t?limit=10 was asked more often than recorded ({times}); "
+        "--repeats in-order gives the last answer again"
+    )
+
+
+def test_each_course_of_playback_counts_for_itself() -> None:
+    shelf = shelf_of(recorded(1, "/t"), recorded(2, "/t"))
+    one, other = Visits(), Visits()
+    assert [found(ask(shelf, "/t", visits=each)) for each in (one, other, one)] == [1, 1, 2]
+
+
+def test_what_was_never_served_is_known() -> None:
+    shelf = shelf_of(recorded(3, "/b"), recorded(1, "/a"), recorded(2, "/a"))
+    ask(shelf, "/a")
+    assert [each.seq for each in shelf.unplayed()] == [2, 3]
+
+
+def test_a_miss_names_the_parameter_that_differs() -> None:
+    shelf = shelf_of(recorded(1, "/v3/trades/AAPL?apiKey=s&limit=10"))
+    miss = ask(shelf, "/v3/trades/AAPL?limit=50")
+    assert (
+        missed(miss) == "no recording of GET /v3/trades/AAPL?limit=50; nearest: the same path with limit=10"
+    )
+    assert isinstance(miss, Miss)
+    assert miss.nearest is not None
+    assert miss.nearest.seq == 1
+
+
+def test_a_miss_names_the_recording_that_lacks_least() -> None:
+    shelf = shelf_of(recorded(1, "/t?a=1&b=2&c=3"), recorded(2, "/t?a=1&b=2&c=4&d=5"))
+    assert missed(ask(shelf, "/t?b=2&c=4&a=1", method="HEAD")) == (
+        "no recording of HEAD /t?a=1&b=2&c=4; nearest: the same path with d=5"
+    )
+
+
+def test_a_miss_never_shows_a_secret() -> None:
+    shelf = shelf_of(recorded(1, "/t?apiKey=one-secret&limit=1"))
+    for target in ("/t?apiKey=another-secret", "/u?ApiKey=another-secret"):
+        assert "secret" not in missed(ask(shelf, target))
+
+
+def test_a_miss_names_the_nearest_path() -> None:
+    shelf = shelf_of(recorded(1, "/v1/marketstatus/now"), recorded(2, "/v3/trades/MSFT?limit=10&apiKey=s"))
+    assert missed(ask(shelf, "/v3/trades/AAPL")) == (
+        "no recording of GET /v3/trades/AAPL; nearest: GET /v3/trades/MSFT?limit=10"
+    )
+    assert missed(ask(shelf, "/v1/marketstatus")) == (
+        "no recording of GET /v1/marketstatus; nearest: GET /v1/marketstatus/now"
+    )
+
+
+def test_a_miss_says_when_nothing_is_near() -> None:
+    assert (
+        missed(ask(shelf_of(recorded(1, "/v1/a")), "/x"))
+        == "no recording of GET /x; nothing recorded is near it"
+    )
+    assert missed(ask(shelf_of(), "/x")) == "no recording of GET /x; the shelf is empty"
+
+
+def test_a_miss_is_one_line_of_printable_text() -> None:
+    sentence = missed(ask(shelf_of(), "/a%0Ab\n%1b[31m?x=%0d" + "y" * 1000))
+    assert sentence.isprintable()
+    assert sentence.isascii()
+    assert len(sentence) < 400
+
+
+NAMES = st.sampled_from(["limit", "sort", "ticker", "apiKey"])
+PAIRS = st.lists(st.tuples(NAMES, st.sampled_from(["1", "2", "a b", "ü"])), max_size=5).map(tuple)
+
+
+@given(PAIRS, PAIRS, st.randoms())
+def test_a_request_finds_its_recording_in_any_order_with_anything_added(
+    query: tuple[tuple[str, str], ...], added: tuple[tuple[str, str], ...], chance: object
+) -> None:
+    target = "/t?" + "&".join(f"{name}={value}" for name, value in query)
+    shelf = shelf_of(recorded(1, target))
+    mixed = [*query, *added]
+    chance.shuffle(mixed)  # type: ignore[attr-defined]  # hypothesis hands in a random.Random
+    answer = shelf.find(
+        Asked("GET", "/t", tuple(mixed)), repeats=Repeats.BY_TIME, position_ns=0, visits=Visits()
+    )
+    assert found(answer) == 1
