@@ -1,0 +1,80 @@
+"""What a client is given names our address; nothing that merely looks like the upstream's is touched."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.dialects.origins import Origins
+
+UPSTREAM = ("https://api.polygon.io", "wss://socket.polygon.io")
+OWN = "http://127.0.0.1:8421"
+
+
+def rewritten(text: bytes) -> bytes:
+    return Origins(UPSTREAM, own=OWN).rewrite(text)[0]
+
+
+def test_a_next_url_points_to_us() -> None:
+    body = b'{"next_url":"https://api.polygon.io/v3/trades/AAPL?cursor=YXA9MQ"}'
+    changed, count = Origins(UPSTREAM, own=OWN).rewrite(body)
+    assert changed == b'{"next_url":"http://127.0.0.1:8421/v3/trades/AAPL?cursor=YXA9MQ"}'
+    assert count == 1
+
+
+@pytest.mark.parametrize(
+    ("given_text", "expected"),
+    [
+        (b"https:\\/\\/api.polygon.io\\/v3", b"http:\\/\\/127.0.0.1:8421\\/v3"),
+        (b"https:\\u002f\\u002Fapi.polygon.io", b"http:\\u002f\\u002F127.0.0.1:8421"),
+        (b"HTTPS://API.Polygon.IO/v3", b"http://127.0.0.1:8421/v3"),
+        (b"https://api.polygon.io:443/v3", b"http://127.0.0.1:8421/v3"),
+        (b"see https://api.polygon.io.", b"see http://127.0.0.1:8421."),
+        (b"wss://socket.polygon.io/stocks", b"ws://127.0.0.1:8421/stocks"),
+        (b'<https://api.polygon.io/v3>; rel="next"', b'<http://127.0.0.1:8421/v3>; rel="next"'),
+    ],
+)
+def test_every_spelling_of_an_upstream_origin_is_found_and_its_slashes_kept(
+    given_text: bytes, expected: bytes
+) -> None:
+    assert rewritten(given_text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"https://api.polygon.io.evil.example/v3",
+        b"https://api.polygon.io:8443/v3",
+        b"https://api.polygon.io@evil.example/v3",
+        b"https://api.polygon.io:secret@evil.example/v3",
+        b"https://xapi.polygon.io/v3",
+        b"http://api.polygon.io/v3",
+        b"xhttps://api.polygon.io/v3",
+        b"https://polygon.io/pricing",
+        b"https:/api.polygon.io/v3",
+    ],
+)
+def test_another_place_is_left_alone(text: bytes) -> None:
+    assert rewritten(text) == text
+
+
+def test_several_addresses_in_one_text_are_all_rewritten_and_counted() -> None:
+    text = b"https://api.polygon.io/a https://api.polygon.io/b wss://socket.polygon.io"
+    changed, count = Origins(UPSTREAM, own=OWN).rewrite(text)
+    assert changed == b"http://127.0.0.1:8421/a http://127.0.0.1:8421/b ws://127.0.0.1:8421"
+    assert count == 3
+
+
+def test_over_tls_a_socket_address_stays_a_secure_one() -> None:
+    origins = Origins(UPSTREAM, own="https://localhost:8421/")
+    assert origins.rewrite(b"wss://socket.polygon.io/stocks")[0] == b"wss://localhost:8421/stocks"
+
+
+@given(st.binary(max_size=300))
+def test_bytes_without_an_upstream_origin_come_back_as_they_were(text: bytes) -> None:
+    assert rewritten(text) == text
+    assert Origins((), own=OWN).rewrite(text + b"https://api.polygon.io") == (
+        text + b"https://api.polygon.io",
+        0,
+    )
