@@ -9,10 +9,12 @@ frames without market data, opaque frames, interactions) lies on the *side*.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
 
-from tickdeck.cassette.records import Record
+from tickdeck.cassette.records import TEXT, BodyPart, Frame, Interaction, Record, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Lane:
     event_starts: Sequence[int]
     event_ends: Sequence[int]
     event_channels: Sequence[int]
-    postings: dict[int, Sequence[int]]
+    postings: Mapping[int, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,63 @@ class Chunk:
     channels: tuple[str, ...]
     lanes: tuple[Lane, ...]
     side: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """What is known of a chunk without decoding it.
+
+    ``position`` and ``size`` are those of its block in the file; a chunk that so far
+    lies only in write-ahead segments has position -1 and size 0. ``tracks`` are the
+    tracks with frames of any kind in it, in rising order; ``records``,
+    ``interactions`` and ``body_parts`` are counts.
+    """
+
+    number: int
+    position: int
+    size: int
+    records: int
+    first_seq: int
+    last_seq: int
+    min_offset_ns: int
+    max_offset_ns: int
+    interactions: int
+    body_parts: int
+    tracks: tuple[int, ...]
+
+
+def frames_of(lane: Lane) -> Iterator[Frame]:
+    """The frames of a lane, in order."""
+    ends = lane.starts[1:]
+    payloads = map(lane.wire.__getitem__, map(slice, lane.payload_starts, ends))
+    return map(
+        Frame, lane.seqs, lane.offsets, repeat(lane.track), repeat(Sender.SERVER), repeat(TEXT), payloads
+    )
+
+
+def records_of(chunk: Chunk) -> list[Record]:
+    """Every record of a chunk, in sequence order."""
+    records: list[Record] = list(chunk.side)
+    for lane in chunk.lanes:
+        records.extend(frames_of(lane))
+    # Each part is in order already, which sorting notices: this is a merge.
+    records.sort(key=attrgetter("seq"))
+    return records
+
+
+def ref_of(number: int, records: Sequence[Record], *, position: int = -1, size: int = 0) -> ChunkRef:
+    """The reference of a chunk that holds these records (one at least), in sequence order."""
+    offsets = [record.offset_ns for record in records]
+    return ChunkRef(
+        number,
+        position,
+        size,
+        len(records),
+        records[0].seq,
+        records[-1].seq,
+        min(offsets),
+        max(offsets),
+        sum(type(record) is Interaction for record in records),
+        sum(type(record) is BodyPart for record in records),
+        tuple(sorted({record.track for record in records if type(record) is Frame})),
+    )

@@ -1,0 +1,152 @@
+"""What the deck asks of a disk, in one value, so that a test can hand in a disk that fails.
+
+Each failure becomes a StorageError of one sentence: what could not be done, and why.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from tickdeck.cassette.errors import FormatError, StorageError
+
+if sys.platform != "win32":  # there the exclusive creation alone keeps two recorders apart
+    import fcntl
+
+_WORDS: Final = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "operation not permitted",
+    errno.EROFS: "the file system is read-only",
+    errno.EIO: "the disk reports an input/output error",
+    errno.ENOENT: "no such folder",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EOPNOTSUPP)
+
+
+class Disk:
+    """The calls that a recording makes; descriptors are plain numbers, so that nothing is buffered."""
+
+    def create(self, path: Path) -> int:
+        """A new file, open for writing; FileExistsError when there is one."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+
+    def lock(self, descriptor: int) -> None:
+        """Keep others from taking the file for abandoned; BlockingIOError when it is somebody else's."""
+        if sys.platform != "win32":
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        """One write() call; how many bytes it took."""
+        return os.write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def link(self, source: Path, target: Path) -> None:
+        os.link(source, target)
+
+    def rename(self, source: Path, target: Path) -> None:
+        os.rename(source, target)
+
+    def replace(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make a rename in this folder last, where a folder can be opened."""
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+DISK: Final = Disk()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a recorder is at work on this file."""
+    if sys.platform != "win32":
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """What the disk refuses is said in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = _WORDS.get(error.errno or 0, error.strerror or str(error))
+        raise StorageError(f"cannot write {path.name}: {reason}") from error
+
+
+def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
+    """All of the bytes: by one call unless the disk takes less."""
+    written = disk.write(descriptor, data)
+    while written < len(data):
+        written += disk.write(descriptor, data[written:])
+
+
+def rename_without_replacing(disk: Disk, source: Path, target: Path) -> None:
+    """Give a file its name; FileExistsError when the name is taken."""
+    try:
+        disk.link(source, target)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        disk.rename(source, target)
+    else:
+        disk.unlink(source)
+
+
+class FileBytes:
+    """A file as a byte source, as long as it is at this moment; may be read by several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("rb", buffering=0)
+        except IsADirectoryError as error:
+            raise FormatError(f"{path.name}: a folder, not a cassette") from error
+        self.size = os.fstat(self._file.fileno()).st_size
+        self._lock = threading.Lock()
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """At most ``size`` bytes from ``position``; fewer only at the end."""
+        wanted = max(0, min(size, self.size - position))
+        try:
+            with self._lock:
+                self._file.seek(position)
+                data = self._file.read(wanted)
+                while data and len(data) < wanted and (more := self._file.read(wanted - len(data))):
+                    data += more
+        except OSError as error:
+            raise StorageError(f"cannot read {self._path.name}: {error.strerror or error}") from error
+        return data or b""
+
+    def close(self) -> None:
+        self._file.close()

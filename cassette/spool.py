@@ -1,0 +1,135 @@
+"""The writer thread: full chunks are compressed, appended and synced here, and then their segments go.
+
+The thread that appends rows never waits for compression; it waits only when the
+disk is so slow that several chunks are pending, which is counted as a pause. A row
+is on disk in its segment before its batch is passed on; the segment is synced at
+most every second, also when nothing follows, so that a power failure costs no more.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tickdeck.cassette.disk import Disk, storing, write_all
+from tickdeck.cassette.errors import StorageError, TickdeckError
+from tickdeck.cassette.survey import Survey
+from tickdeck.cassette.writer import Binder, Cut
+
+PENDING: Final = 16
+"""Full chunks that may wait for the disk before appending pauses: some 4 MiB of rows."""
+
+SYNC_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class OpenSegment:
+    """A write-ahead segment on disk. ``dirty``: it has rows that were not synced."""
+
+    path: Path
+    descriptor: int
+    dirty: bool = True
+    named: bool = False
+
+
+class Spool:
+    """Owns the recording's file from its first chunk until `finish`."""
+
+    def __init__(
+        self, path: Path, descriptor: int, *, binder: Binder, disk: Disk, monotonic: Callable[[], float]
+    ) -> None:
+        self.error: TickdeckError | None = None
+        self.current: OpenSegment | None = None
+        self.chunks = 0
+        self._path = path
+        self._descriptor = descriptor
+        self._binder = binder
+        self._disk = disk
+        self._monotonic = monotonic
+        self._synced_at = monotonic()
+        self._jobs: queue.Queue[tuple[Cut, OpenSegment | None] | None] = queue.Queue(PENDING)
+        self._thread = threading.Thread(target=self._run, name=f"tickdeck {path.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, cut: Cut, segment: OpenSegment | None) -> bool:
+        """Hand a full chunk over; whether that had to wait for the disk."""
+        try:
+            self._jobs.put_nowait((cut, segment))
+        except queue.Full:
+            self._jobs.put((cut, segment))
+            return True
+        return False
+
+    def finish(self) -> None:
+        """Wait until everything handed over is on disk, or has failed to get there."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def end(self, redactions: Mapping[str, Mapping[str, int]]) -> Survey:
+        """After `finish`: index, survey, footer and end mark, all of it on disk; the survey."""
+        tail, survey = self._binder.close(redactions)
+        with storing(self._path):
+            write_all(self._disk, self._descriptor, tail)
+            self._disk.sync(self._descriptor)
+        return survey
+
+    def close(self) -> None:
+        """After `finish`: let go of the file and of a segment that is still open."""
+        self._disk.close(self._descriptor)
+        if self.current is not None:
+            self._disk.close(self.current.descriptor)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=max(0.0, self._synced_at + SYNC_SECONDS - self._monotonic()))
+            except queue.Empty:
+                self._attempt(self._sync_current)
+                continue
+            if job is None:
+                return
+            self._attempt(partial(self._keep, *job))
+            if self._monotonic() - self._synced_at >= SYNC_SECONDS:
+                self._attempt(self._sync_current)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """After a failure nothing more is written; the segments keep what was to be."""
+        if self.error is not None:
+            self._synced_at = self._monotonic()
+            return
+        try:
+            step()
+        except TickdeckError as error:
+            self.error = error
+        except Exception as error:  # whatever a thread dies of, the one who appends must hear of it
+            self.error = StorageError(f"cannot write {self._path.name}: {type(error).__name__}: {error}")
+            self.error.__cause__ = error
+
+    def _keep(self, cut: Cut, segment: OpenSegment | None) -> None:
+        block = self._binder.bind(cut)
+        with storing(self._path):
+            write_all(self._disk, self._descriptor, block)
+            if segment is not None:
+                self._disk.sync(self._descriptor)
+        self.chunks += 1
+        if segment is not None:
+            with storing(segment.path):
+                self._disk.close(segment.descriptor)
+                self._disk.unlink(segment.path)
+
+    def _sync_current(self) -> None:
+        self._synced_at = self._monotonic()
+        segment = self.current
+        if segment is None or not segment.dirty:
+            return
+        segment.dirty = False
+        with storing(segment.path):
+            self._disk.sync(segment.descriptor)
+            if not segment.named:
+                segment.named = True
+                self._disk.sync_folder(segment.path.parent)
