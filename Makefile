@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find cassette dialects recorder mockserver deck -type f ! -name '*.pyc' 2>/dev/null) pyproject.toml
 
+comma := ,
+
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.tickdeck
@@ -23,22 +25,29 @@ bench: $(VENV)/.tests
 	$(BIN)/python benchmarks/run.py
 
 $(BIN)/python:
-	if command -v uv >/dev/null 2>&1; then uv venv --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
+	@echo "making $(VENV)"
+	@if command -v uv >/dev/null 2>&1; then uv venv -q --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
 
-# The installed wheel is what runs: a checkout never shadows it.
-INSTALL = if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python --reinstall-package tickdeck
+# The installed wheel is what runs: a checkout never shadows it. A file that was taken away must not
+# come back from an earlier build, so build/lib goes first.
+define INSTALL
+	@echo "installing $(1) into $(VENV)"
+	@rm -rf build/lib build/bdist.*
+	@if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python --reinstall-package tickdeck '$(1)'; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check --no-input '$(1)'; fi
+endef
 
 $(VENV)/.tickdeck: $(SOURCES) | $(BIN)/python
-	$(INSTALL) .; else $(BIN)/python -m pip install -q --disable-pip-version-check .; fi
-	touch $@
+	$(call INSTALL,.)
+	@touch $@
 
 $(VENV)/.tests: $(SOURCES) | $(BIN)/python
-	$(INSTALL) '.[test]'; else $(BIN)/python -m pip install -q --disable-pip-version-check '.[test]'; fi
-	touch $@ $(VENV)/.tickdeck
+	$(call INSTALL,.[test])
+	@touch $@ $(VENV)/.tickdeck
 
 $(VENV)/.lint: $(SOURCES) | $(BIN)/python
-	$(INSTALL) '.[test,lint]'; else $(BIN)/python -m pip install -q --disable-pip-version-check '.[test,lint]'; fi
-	touch $@ $(VENV)/.tests $(VENV)/.tickdeck
+	$(call INSTALL,.[test$(comma)lint])
+	@touch $@ $(VENV)/.tests $(VENV)/.tickdeck
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,147 @@
+"""The `tickdeck` command: finds the verb, hands it its arguments, and turns what it raises into one sentence.
+
+A verb is a module `tickdeck.verb_<name>` with a click command called ``command``;
+it is imported when it is used, so that `tickdeck --help` loads neither aiohttp nor
+websockets nor rich. What a verb returns is the exit code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from tickdeck import config
+from tickdeck.cassette.errors import TickdeckError
+from tickdeck.exits import Exit, exit_of
+
+VERBS: Final = {
+    "demo": "record, play and compare the bundled cassette",
+    "play": "serve a cassette as the vendor would",
+    "record": "write a conversation with the vendor onto a cassette",
+    "info": "what a cassette holds",
+    "cat": "a cassette as JSON lines",
+    "pack": "JSON lines as a cassette",
+    "verify": "check every checksum, order, digest and index",
+    "recover": "save what a broken recording still holds",
+    "audit": "look for secrets, and for what may not be shared",
+    "synth": "generate a cassette of plausible data",
+}
+"""In the order of --help."""
+
+TAKES_COMMAND: Final = frozenset({"play"})
+"""Verbs for which `--` begins a command to run; for the others it keeps its usual meaning."""
+
+
+class OutputClosedError(Exception):
+    """Whoever read our output has read enough."""
+
+
+class Deck(click.Group):
+    """A group that imports a verb only when that verb is used."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            outcome: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:  # click would make an exit code of its own of it
+            raise OutputClosedError from error
+        return outcome
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        found = importlib.import_module(f"tickdeck.verb_{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from tickdeck import __version__
+
+        click.echo(f"tickdeck {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Deck, context_settings={"auto_envvar_prefix": "TICKDECK", "help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Say which version this is.",
+)
+@click.pass_context
+def deck(ctx: click.Context) -> None:
+    """A cassette deck for market data: record what a bot and its data provider say to each other, and play it
+    back from a local server, byte for byte, at any speed."""
+    verb = ctx.invoked_subcommand
+    command = None if verb is None else deck.get_command(ctx, verb)
+    if verb is not None and command is not None:
+        ctx.default_map = {verb: config.defaults(verb, command, known_verbs=VERBS)}
+
+
+def split_command(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """What is ours, and the command behind the first `--` of a verb that takes one (click swallows `--`)."""
+    ours = list(arguments)
+    if not ours or ours[0] not in TAKES_COMMAND or "--" not in ours:
+        return ours, ()
+    at = ours.index("--")
+    return ours[:at], tuple(ours[at + 1 :])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit code. Every error is one sentence on stderr."""
+    ours, command = split_command(sys.argv[1:] if arguments is None else arguments)
+    try:
+        outcome = deck.main(args=ours or ["--help"], prog_name="tickdeck", standalone_mode=False, obj=command)
+    except OutputClosedError:
+        _forget_stdout()
+        return Exit.CUT_SHORT
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.CUT_SHORT
+    except click.ClickException as error:
+        return _complain(_sentence(error), Exit.USAGE)
+    except (TickdeckError, OSError) as error:
+        return _complain(_words(error), exit_of(error))
+    return outcome if isinstance(outcome, int) else Exit.FINE
+
+
+def _complain(sentence: str, code: Exit) -> int:
+    click.echo(f"tickdeck: {sentence}", err=True)
+    return code
+
+
+def _sentence(error: click.ClickException) -> str:
+    """Click's words in the manner of ours: lower case, one line, no final stop, the next step."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text = text[:1].lower() + text[1:]
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    return text if ctx is None else f"{text}; see {ctx.command_path} --help"
+
+
+def _words(error: TickdeckError | OSError) -> str:
+    if isinstance(error, TickdeckError):
+        return str(error)
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _forget_stdout() -> None:
+    """Let the interpreter flush into nothing at exit, instead of complaining about the closed pipe again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,31 @@
+"""JSON lines on stdout: each has ``kind``, ``v`` and ``time``, and is out before the next thing happens."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+from tickdeck.words import utc
+
+VERSION: Final = 1
+"""Rises when a field of any kind changes its meaning or goes away; new fields and kinds do not count."""
+
+
+class JsonLines:
+    """Writes objects as lines; what it is given must have a ``kind``."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def tell(self, line: Mapping[str, object]) -> None:
+        """One line, stamped with the present time in UTC."""
+        stamped = {"kind": line["kind"], "v": VERSION, "time": utc(time.time_ns()), **line}
+        self._stream.write(compact(stamped) + "\n")
+        self._stream.flush()
+
+
+def compact(value: object) -> str:
+    """JSON without spaces, any script as itself."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,34 @@
+"""`tickdeck info`: what a cassette holds, at the cost of opening it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tickdeck.cassette.files import open_cassette
+from tickdeck.info_words import info_lines
+from tickdeck.jsonlines import JsonLines
+from tickdeck.summary import summary_of
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--channels",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many channels to list, busiest first.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line on stdout, with every channel.")
+def command(file: Path, channels: int, as_json: bool) -> None:
+    """Say what FILE holds: source, span, tracks, channels, interactions, gaps, wording, redactions, size."""
+    with open_cassette(file) as cassette:
+        summary = summary_of(cassette)
+    if as_json:
+        JsonLines(sys.stdout).tell(summary)
+    else:
+        click.echo("\n".join(info_lines(summary, most_channels=channels)))
