@@ -1,0 +1,138 @@
+"""Where each event lies in a frame, and which channel it is on.
+
+A frame of market data is an array of objects. They are cut at the byte: the text is
+read as latin-1, in which every byte is one character, so that positions in the text
+are positions in the payload, and what is cut is what the service sent, down to
+``114.170`` and the order of keys. A frame that is not such an array (or whose
+objects name no event type) is opaque: it is kept, never guessed at.
+
+An event's channel is its type and its symbol, and the symbol goes by a different
+name in each market: ``sym``, ``pair``, ``T``, and ``p`` for forex quotes. The last is
+read for those alone, for everywhere else ``p`` is a price.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from tickdeck.cassette.indexing import STATUS, Event, Holding
+from tickdeck.cassette.records import Sender
+from tickdeck.dialects.channels import normalise
+
+REVISION: Final = 1
+"""Rises whenever the same payload would be indexed otherwise."""
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+_SPACE: Final = " \t\n\r"
+_SYMBOL_KEYS: Final = ("sym", "pair", "T")
+_HELD: Final = {"subscribed to: ": True, "unsubscribed to: ": False}
+
+
+_decoder: Final = json.JSONDecoder(parse_int=float)
+"""Numbers are not looked at; as floats none has too many digits to be read."""
+
+
+def channel_of(event: Mapping[str, Json]) -> str | None:
+    """The channel of one event: ``T.AAPL``; `STATUS` for a status; ``None`` if it is no event."""
+    kind = event.get("ev")
+    if not isinstance(kind, str):
+        return None
+    if kind == "status" or (kind == "" and "status" in event):
+        return STATUS
+    for key in (*_SYMBOL_KEYS, "p") if kind == "C" else _SYMBOL_KEYS:
+        symbol = event.get(key)
+        if isinstance(symbol, str):
+            return normalise(f"{kind}.{symbol}")
+    return f"{kind}."
+
+
+def events(payload: bytes) -> Sequence[Event] | None:
+    """The events of a server frame with their exact byte ranges; ``None`` if the frame is opaque."""
+    text = payload.decode("latin-1")
+    found: list[Event] = []
+    try:
+        at = _past(text, 0, "[")
+        while True:
+            start = _past_space(text, at)
+            value, end = _decoder.raw_decode(text, start)
+            channel = channel_of(value) if isinstance(value, dict) else None
+            if channel is None:
+                return None
+            if not channel.isascii():
+                channel = _as_written(payload[start:end])
+            found.append(Event(start, end, channel))
+            at = _past_space(text, end)
+            if text[at : at + 1] != ",":
+                break
+            at += 1
+        ended = _past_space(text, _past(text, at, "]")) == len(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if ended else None
+
+
+def holdings(sender: Sender, payload: bytes) -> Sequence[Holding]:
+    """What the server's acknowledgements in this frame change about the channels its track holds."""
+    if sender is not Sender.SERVER or b'"status"' not in payload:
+        return ()
+    try:
+        found = _decoder.decode(payload.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return ()
+    objects = found if isinstance(found, list) else []
+    return [
+        Holding(normalise(_sayable(message.removeprefix(prefix))), held)
+        for message in map(_success, objects)
+        for prefix, held in _HELD.items()
+        if message.startswith(prefix)
+    ]
+
+
+def _success(event: Json) -> str:
+    """The message of a status of success; of anything else nothing."""
+    if not isinstance(event, dict) or channel_of(event) != STATUS or event.get("status") != "success":
+        return ""
+    message = event.get("message")
+    return message if isinstance(message, str) else ""
+
+
+def _past_space(text: str, at: int) -> int:
+    while text[at : at + 1] in _SPACE and at < len(text):
+        at += 1
+    return at
+
+
+def _past(text: str, at: int, mark: str) -> int:
+    at = _past_space(text, at)
+    if not text.startswith(mark, at):
+        raise ValueError(f"no {mark} at {at}")
+    return at + len(mark)
+
+
+def _as_written(event: bytes) -> str:
+    """The channel of an event whose letters are more than one byte each."""
+    value = _decoder.decode(event.decode("utf-8", "replace"))
+    return _sayable(channel_of(value) or "")
+
+
+def _sayable(text: str) -> str:
+    """The text without what JSON can spell and UTF-8 cannot (half a surrogate pair)."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class PolygonIndexer:
+    """The answers to the cassette's questions; see `tickdeck.cassette.indexing.Indexer`."""
+
+    name = "polygon"
+    revision = REVISION
+
+    def events(self, payload: bytes) -> Sequence[Event] | None:
+        """See `events`."""
+        return events(payload)
+
+    def holdings(self, sender: Sender, payload: bytes) -> Sequence[Holding]:
+        """See `holdings`."""
+        return holdings(sender, payload)
