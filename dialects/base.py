@@ -1,10 +1,24 @@
-"""What the rest of the house asks of a dialect."""
+"""What the rest of the house asks of a dialect, so that no other room knows a service by name."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from tickdeck.cassette.indexing import Indexer
+from tickdeck.cassette.records import Sender
+from tickdeck.dialects.profiles import Wording
+
+if TYPE_CHECKING:
+    from tickdeck.cassette.redaction import SecretPlaces
+
+
+class Learner(Protocol):
+    """Listens to one track and learns how the service words its part."""
+
+    def feed(self, sender: Sender, payload: bytes) -> Mapping[str, str] | None:
+        """All that is known by now, if this text frame taught something."""
+        ...
 
 
 class Dialect(Protocol):
@@ -18,4 +32,67 @@ class Dialect(Protocol):
     @property
     def indexer(self) -> Indexer:
         """Events and holdings, for the cassette."""
+        ...
+
+    @property
+    def places(self) -> SecretPlaces:
+        """Where secrets stand."""
+        ...
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Every origin the service is or was known by."""
+        ...
+
+    @property
+    def upstream_http(self) -> str:
+        """The REST origin to record from."""
+        ...
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """The paths of its sockets."""
+        ...
+
+    @property
+    def default_market(self) -> str:
+        """What ``/`` is taken for where nothing else decides."""
+        ...
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """The host words of its sockets; the first is the default."""
+        ...
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of its wordings; the first is the default."""
+        ...
+
+    def upstream_ws(self, feed: str) -> str:
+        """The socket origin of a feed to record from."""
+        ...
+
+    def feed_of(self, host: str) -> str:
+        """The feed that a host name stands for; nothing if it is not the service's."""
+        ...
+
+    def market_of(self, path: str) -> str | None:
+        """The market that a request path names; ``None`` if it names none."""
+        ...
+
+    def zone_of(self, market: str) -> str:
+        """The exchange zone of a market, by its IANA name."""
+        ...
+
+    def event_time_ns(self, event: bytes) -> int | None:
+        """When an event says it was, in nanoseconds since 1970."""
+        ...
+
+    def wording(self, name: str | None, learned: Mapping[str, str]) -> Wording:
+        """The named wording; with no name, the default with what a cassette learned laid over it."""
+        ...
+
+    def learner(self) -> Learner:
+        """A new listener for one track."""
         ...

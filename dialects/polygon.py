@@ -1,18 +1,67 @@
-"""The dialect of Polygon.io (Massive since 2025-10-30)."""
+"""The dialect of Polygon.io (Massive since 2025-10-30): its tables and machines under one name."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from tickdeck.cassette.indexing import Indexer
+from tickdeck.dialects import markets as trading
+from tickdeck.dialects import profiles as eras
+from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.polygon_events import PolygonIndexer
+from tickdeck.dialects.profiles import Wording
+
+if TYPE_CHECKING:
+    from tickdeck.cassette.redaction import SecretPlaces
 
 
 class Polygon:
     """See `tickdeck.dialects.base.Dialect`."""
 
-    name = "polygon"
+    name: Final = "polygon"
     indexer: Indexer = PolygonIndexer()
+    origins: Final = trading.ORIGINS
+    upstream_http: Final = trading.UPSTREAM_HTTP
+    markets: Final = trading.MARKETS
+    default_market: Final = trading.DEFAULT_MARKET
+    feeds: Final = trading.FEEDS
+    profiles: Final = tuple(eras.PROFILES)
+
+    @property
+    def places(self) -> SecretPlaces:
+        """Where secrets stand."""
+        from tickdeck.dialects.polygon_secrets import PLACES
+
+        return PLACES
+
+    def upstream_ws(self, feed: str) -> str:
+        """See `markets.upstream_ws`."""
+        return trading.upstream_ws(feed)
+
+    def feed_of(self, host: str) -> str:
+        """See `markets.feed_of`."""
+        return trading.feed_of(host)
+
+    def market_of(self, path: str) -> str | None:
+        """See `markets.market_of`."""
+        return trading.market_of(path)
+
+    def zone_of(self, market: str) -> str:
+        """See `markets.zone_of`."""
+        return trading.zone_of(market)
+
+    def event_time_ns(self, event: bytes) -> int | None:
+        """See `markets.event_time_ns`."""
+        return trading.event_time_ns(event)
+
+    def wording(self, name: str | None, learned: Mapping[str, str]) -> Wording:
+        """See `profiles.wording`."""
+        return eras.wording(name, learned)
+
+    def learner(self) -> ProfileLearner:
+        """A new listener for one track."""
+        return ProfileLearner()
 
 
 POLYGON: Final = Polygon()

@@ -13,26 +13,20 @@ read for those alone, for everywhere else ``p`` is a price.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from tickdeck.cassette.indexing import STATUS, Event, Holding
 from tickdeck.cassette.records import Sender
 from tickdeck.dialects.channels import normalise
+from tickdeck.dialects.jsontext import DECODER, Json, JsonObject, read_objects, sayable, text_of
 
 REVISION: Final = 1
 """Rises whenever the same payload would be indexed otherwise."""
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-
 _SPACE: Final = " \t\n\r"
 _SYMBOL_KEYS: Final = ("sym", "pair", "T")
 _HELD: Final = {"subscribed to: ": True, "unsubscribed to: ": False}
-
-
-_decoder: Final = json.JSONDecoder(parse_int=float)
-"""Numbers are not looked at; as floats none has too many digits to be read."""
 
 
 def channel_of(event: Mapping[str, Json]) -> str | None:
@@ -57,7 +51,7 @@ def events(payload: bytes) -> Sequence[Event] | None:
         at = _past(text, 0, "[")
         while True:
             start = _past_space(text, at)
-            value, end = _decoder.raw_decode(text, start)
+            value, end = DECODER.raw_decode(text, start)
             channel = channel_of(value) if isinstance(value, dict) else None
             if channel is None:
                 return None
@@ -78,25 +72,28 @@ def holdings(sender: Sender, payload: bytes) -> Sequence[Holding]:
     """What the server's acknowledgements in this frame change about the channels its track holds."""
     if sender is not Sender.SERVER or b'"status"' not in payload:
         return ()
+    return [Holding(channel, held) for channel, held in acknowledgements(payload)]
+
+
+def acknowledgements(payload: bytes) -> Sequence[tuple[str, bool]]:
+    """The channels that a server frame acknowledges, each with whether it is held from now on."""
     try:
-        found = _decoder.decode(payload.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        objects = read_objects(payload)
+    except ValueError:
         return ()
-    objects = found if isinstance(found, list) else []
     return [
-        Holding(normalise(_sayable(message.removeprefix(prefix))), held)
+        (normalise(sayable(message.removeprefix(prefix))), held)
         for message in map(_success, objects)
         for prefix, held in _HELD.items()
         if message.startswith(prefix)
     ]
 
 
-def _success(event: Json) -> str:
+def _success(event: JsonObject) -> str:
     """The message of a status of success; of anything else nothing."""
-    if not isinstance(event, dict) or channel_of(event) != STATUS or event.get("status") != "success":
+    if channel_of(event) != STATUS or event.get("status") != "success":
         return ""
-    message = event.get("message")
-    return message if isinstance(message, str) else ""
+    return text_of(event, "message") or ""
 
 
 def _past_space(text: str, at: int) -> int:
@@ -114,13 +111,8 @@ def _past(text: str, at: int, mark: str) -> int:
 
 def _as_written(event: bytes) -> str:
     """The channel of an event whose letters are more than one byte each."""
-    value = _decoder.decode(event.decode("utf-8", "replace"))
-    return _sayable(channel_of(value) or "")
-
-
-def _sayable(text: str) -> str:
-    """The text without what JSON can spell and UTF-8 cannot (half a surrogate pair)."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    value = DECODER.decode(event.decode("utf-8", "replace"))
+    return sayable(channel_of(value) or "")
 
 
 class PolygonIndexer:
