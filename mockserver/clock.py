@@ -1,0 +1,30 @@
+"""The only clock of the mock server, and the only place that waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+class Clock:
+    """Nanoseconds of the monotonic clock, and alarms on the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def now_ns(self) -> int:
+        """Nanoseconds since some fixed moment; never steps back."""
+        return time.monotonic_ns()
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970, UTC: for people, never for deadlines."""
+        return time.time_ns()
+
+    def call_at(self, when_ns: int, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call back once ``now_ns()`` has reached ``when_ns``; what wakes early looks again."""
+        return self._loop.call_later(max(when_ns - self.now_ns(), 0) / 1e9, callback)
+
+    async def breathe(self) -> None:
+        """Let the others run."""
+        await asyncio.sleep(0)  # noqa: TID251 - no duration: a turn of the loop

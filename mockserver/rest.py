@@ -1,0 +1,141 @@
+"""A client's REST request: who asks, what was recorded, what is answered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tickdeck.cassette.records import Interaction
+from tickdeck.dialects.conversation import Keys
+from tickdeck.dialects.profiles import Wording
+from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
+from tickdeck.mockserver.answers import Answer, answer_of
+from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.origins import Origins
+from tickdeck.mockserver.shelf import Asked, Miss, Shelf
+from tickdeck.mockserver.timeline import NOT_STARTED, Timeline, Timelines
+
+KEY_PARAMETERS: Final = ("apikey", "key_id")
+BEARER: Final = "bearer "
+
+
+class RestDesk:
+    """Answers requests from the shelf."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        wording: Wording,
+        options: PlayOptions,
+        keys: Keys,
+        timelines: Timelines,
+        origins: Iterable[str],
+        secret_parameters: frozenset[str],
+        clock: Clock,
+        note: Callable[[Iterable[Entry]], None],
+    ) -> None:
+        self.asked = 0
+        self._served = 0
+        self._refused = 0
+        self._misses: list[dict[str, object]] = []
+        self._shelf = shelf
+        self._wording = wording
+        self._options = options
+        self._keys = keys
+        self._timelines = timelines
+        self._origins = tuple(dict.fromkeys(origins))
+        self._secret = secret_parameters
+        self._clock = clock
+        self._note = note
+
+    async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
+        """The response; ``own`` is this server's origin as the client spells it."""
+        await request.read()
+        self.asked += 1
+        asked = Asked.of(request.method, request.raw_path)
+        key = self._key_of(request)
+        if key is None or not self._keys.accepts(key):
+            refusal = bad_key(self._wording.rest_refusal) if key else NO_KEY
+            self._refused += 1
+            self._note([self._entry("request", asked, None, status=refusal.http)])
+            return _refuse(refusal)
+        timeline = self._timelines.of(key)
+        found = self._find(asked, timeline)
+        if isinstance(found, Miss):
+            self._misses.append({"asked": self._shown(asked), "sentence": found.sentence})
+            self._note([self._entry("miss", asked, timeline, sentence=found.sentence)])
+            return _refuse(not_recorded(found.sentence))
+        self._served += 1
+        self._note([self._entry("request", asked, timeline, status=found.status)])
+        answer = answer_of(
+            found,
+            method=request.method,
+            accept_encoding=request.headers.get("Accept-Encoding"),
+            origins=Origins(self._origins, own=own),
+        )
+        return _response(answer)
+
+    def report(self) -> dict[str, object]:
+        """Requests served, refused and missed, and what was never asked for."""
+        unplayed = [
+            f"{each.method} {self._shown(Asked.of(each.method, each.url))}" for each in self._shelf.unplayed()
+        ]
+        return {
+            "requests": {"served": self._served, "refused": self._refused, "missed": len(self._misses)},
+            "misses": list(self._misses),
+            "unplayed": unplayed,
+        }
+
+    def _find(self, asked: Asked, timeline: Timeline) -> Interaction | Miss:
+        return self._shelf.find(
+            asked,
+            repeats=self._options.effective_repeats,
+            position_ns=max(timeline.position(self._clock.now_ns()), 0),
+            visits=timeline.visits,
+        )
+
+    def _key_of(self, request: web.BaseRequest) -> str | None:
+        """The API key, from where the service looks for it; ``None`` if there is none."""
+        for name, value in request.query.items():
+            if name.lower() in KEY_PARAMETERS and value:
+                return value
+        header = request.headers.get("Authorization", "")
+        return header[len(BEARER) :].strip() or None if header.lower().startswith(BEARER) else None
+
+    def _shown(self, asked: Asked) -> str:
+        """Path and query without its secrets."""
+        pairs = [f"{name}={value}" for name, value in asked.query if name.lower() not in self._secret]
+        return asked.path + ("?" + "&".join(pairs) if pairs else "")
+
+    def _entry(self, kind: str, asked: Asked, timeline: Timeline | None, **parts: object) -> Entry:
+        now_ns = self._clock.now_ns()
+        return Entry(
+            kind,
+            now_ns,
+            position_ns=NOT_STARTED if timeline is None else timeline.position(now_ns),
+            timeline=None if timeline is None else timeline.number,
+            parts={"method": asked.method, "url": self._shown(asked), **parts},
+        )
+
+
+def _refuse(refusal: Refusal) -> web.Response:
+    request_id = uuid.uuid4().hex
+    return web.Response(
+        status=refusal.http,
+        body=refusal.body(request_id),
+        headers=refusal.headers(request_id),
+    )
+
+
+def _response(answer: Answer) -> web.Response:
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, value in answer.headers:
+        headers.add(name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+    return web.Response(status=answer.status, reason=answer.reason or None, body=answer.body, headers=headers)

@@ -1,0 +1,281 @@
+"""The market that the tracks of a cassette add up to.
+
+A recording holds connections; a market has no connections. Two bots on one
+account, a reconnect, an eviction: all of them leave tracks that overlap, and the
+same trade lies on each. The tape of a market takes a channel, at any instant, from
+the earliest track that is open and holds it, so that no trade comes twice.
+
+Positions on the tape are nanoseconds since its zero, which all the markets of a
+cassette share: the earliest data or subscription on it. They never step back, even
+where recorded offsets do; the sequence decides the order.
+
+Nothing here depends on who listens or how fast. What a listener is sent is cut from
+the tape by `tickdeck.mockserver.reel`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import accumulate, groupby, repeat
+from operator import itemgetter
+
+from tickdeck.cassette.chunks import Lane
+from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.survey import Survey, TrackSummary
+from tickdeck.dialects.channels import wildcard_of
+from tickdeck.mockserver.ownership import Ownership, end_seq
+from tickdeck.mockserver.recent import Recent
+
+BEGINNING = 0
+"""A cursor is the sequence number of the next frame; this one is before them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Frames ``first`` up to ``last`` of a lane, which follow each other on the tape."""
+
+    lane: Lane
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One chunk, seen as a piece of one market's tape: its runs in order, and a row a frame."""
+
+    number: int
+    channels: tuple[str, ...]
+    runs: tuple[Run, ...]
+    seqs: Sequence[int]
+    positions: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class TapeGap:
+    """A recorded outage, in tape positions."""
+
+    start_ns: int
+    end_ns: int
+    reason: str
+
+
+def zero_of(survey: Survey) -> int:
+    """The cassette's zero, as an offset: its earliest data or subscription, over all markets."""
+    firsts = [
+        first
+        for track in survey.tracks.values()
+        for first in (
+            *(change.offset_ns for change in track.holdings if change.held),
+            *(channel.first_offset_ns for channel in track.channels.values()),
+        )
+    ]
+    return min(firsts, default=survey.first_offset_ns or 0)
+
+
+class Tape:
+    """One market of a cassette, ready to be cut for listeners."""
+
+    def __init__(self, cassette: Cassette, *, market: str, feed: str | None = None) -> None:
+        tracks = [track for track in cassette.survey.tracks.values() if track.market == market]
+        self.market = market
+        self.feed = _the_feed(market, tracks, feed)
+        self.zero_ns = zero_of(cassette.survey)
+        self._cassette = cassette
+        self._tracks = {track.track: track for track in tracks if self.feed in (None, track.feed)}
+        self._refs = [ref for ref in cassette.chunk_refs() if not self._tracks.keys().isdisjoint(ref.tracks)]
+        self.gaps = _gaps(cassette.survey, market, self._tracks.values(), self.zero_ns)
+        self._ownership = Ownership(self._tracks.values())
+        latest = (ref.max_offset_ns - self.zero_ns for ref in self._refs)
+        self._floors = list(accumulate(latest, max, initial=0))
+        self._ever_held = frozenset(
+            name
+            for track in self._tracks.values()
+            for name in (*track.channels, *(change.channel for change in track.holdings if change.held))
+        )
+        self._views: Recent[int, View] = Recent(16)
+
+    @property
+    def pieces(self) -> int:
+        """How many views the tape has; they are numbered from 0."""
+        return len(self._refs)
+
+    @property
+    def ownership(self) -> Ownership:
+        """Who has which channel."""
+        return self._ownership
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Events by channel over all its tracks, those that came twice included."""
+        counts: dict[str, int] = {}
+        for track in self._tracks.values():
+            for channel, seen in track.channels.items():
+                counts[channel] = counts.get(channel, 0) + seen.events
+        return counts
+
+    @property
+    def end_ns(self) -> int:
+        """The position of the last frame; -1 if there is none."""
+        lasts = [seen.last_offset_ns for track in self._tracks.values() for seen in track.channels.values()]
+        return max(lasts, default=self.zero_ns - 1) - self.zero_ns
+
+    @property
+    def last_seq(self) -> int:
+        """The sequence of the last frame; -1 if there is none."""
+        lasts = [seen.last_seq for track in self._tracks.values() for seen in track.channels.values()]
+        return max(lasts, default=-1)
+
+    def unrecorded(self, channels: Iterable[str]) -> list[str]:
+        """Those of the channels that the recording never held: they are silent, for nobody listened."""
+        return [channel for channel in channels if not self._was_held(channel)]
+
+    def _was_held(self, channel: str) -> bool:
+        wildcard = wildcard_of(channel)
+        if channel == wildcard:
+            return any(wildcard_of(held) == wildcard for held in self._ever_held)
+        return channel in self._ever_held or wildcard in self._ever_held
+
+    def view(self, number: int) -> View:
+        """A piece of the tape; the last few are kept."""
+        return self._views.get_or_make(number, lambda: self._make_view(number))
+
+    def views(self) -> Iterator[View]:
+        """All of it, in order."""
+        return map(self.view, range(self.pieces))
+
+    def starts_at(self, number: int) -> int:
+        """A position that no frame of the piece is before."""
+        return max(self._floors[number], self._refs[number].min_offset_ns - self.zero_ns)
+
+    def piece_of_seq(self, seq: int) -> int:
+        """The number of the first piece that has a frame at or behind ``seq`` (``pieces`` if none does)."""
+        return bisect_left(self._refs, seq, key=lambda ref: ref.last_seq)
+
+    def seq_after(self, number: int) -> int:
+        """The cursor behind all of piece ``number``."""
+        return self._refs[number].last_seq + 1
+
+    def seq_behind(self, position_ns: int) -> int:
+        """The cursor behind all frames at or before ``position_ns``."""
+        if position_ns < 0:
+            return BEGINNING
+        number = bisect_right(self._floors, position_ns, lo=1) - 1
+        while number < self.pieces:
+            view = self.view(number)
+            row = bisect_right(view.positions, position_ns)
+            if row < len(view.seqs):
+                return view.seqs[row]
+            if number + 1 == self.pieces or self.starts_at(number + 1) > position_ns:
+                return self._refs[number].last_seq + 1
+            number += 1
+        return self.last_seq + 1
+
+    def position_behind(self, seq: int) -> int:
+        """The position of the last frame before the cursor ``seq``; -1 at the beginning."""
+        number = min(self.piece_of_seq(seq), self.pieces - 1)
+        while number >= 0:
+            view = self.view(number)
+            if row := bisect_left(view.seqs, seq):
+                return view.positions[row - 1]
+            number -= 1
+        return -1
+
+    def _make_view(self, number: int) -> View:
+        chunk = self._cassette.chunk(self._refs[number].number)
+        lanes = [lane for lane in chunk.lanes if lane.track in self._tracks]
+        runs, seqs = _in_order(lanes)
+        offsets = [offset for run in runs for offset in run.lane.offsets[run.first : run.last]]
+        floor, zero = self._floors[number], self.zero_ns
+        positions = list(accumulate((offset - zero for offset in offsets), max, initial=floor))[1:]
+        return View(number, chunk.channels, runs, seqs, positions)
+
+
+def _the_feed(market: str, tracks: Iterable[TrackSummary], wanted: str | None) -> str | None:
+    feeds = sorted({track.feed for track in tracks})
+    if wanted is not None:
+        if wanted not in feeds:
+            raise UsageError(
+                f"no track of {market} came from the feed {wanted}; recorded: {', '.join(feeds)}"
+            )
+        return wanted
+    if len(feeds) > 1:
+        raise UsageError(
+            f"{market} was recorded from {len(feeds)} feeds: {', '.join(feeds)}; choose one with --feed"
+        )
+    return feeds[0] if feeds else None
+
+
+def _in_order(lanes: Sequence[Lane]) -> tuple[tuple[Run, ...], Sequence[int]]:
+    if len(lanes) == 1:
+        (lane,) = lanes
+        return (Run(lane, 0, len(lane.seqs)),), lane.seqs
+    rows = merge(*(zip(lane.seqs, repeat(at)) for at, lane in enumerate(lanes)))
+    taken = [0] * len(lanes)
+    runs: list[Run] = []
+    seqs: list[int] = []
+    for at, group in groupby(rows, key=itemgetter(1)):
+        together = [seq for seq, _ in group]
+        runs.append(Run(lanes[at], taken[at], taken[at] + len(together)))
+        taken[at] += len(together)
+        seqs += together
+    return tuple(runs), seqs
+
+
+def _gaps(survey: Survey, market: str, tracks: Iterable[TrackSummary], zero_ns: int) -> list[TapeGap]:
+    """Outages of a market: those written down, else the silences between a lost track and the next."""
+    written = [
+        TapeGap(gap.offset_ns - zero_ns, gap.end_ns - zero_ns, gap.reason)
+        for gap in survey.gaps
+        if gap.market == market
+    ]
+    return sorted(written or _lost(tracks, zero_ns), key=lambda gap: gap.start_ns)
+
+
+def _lost(tracks: Iterable[TrackSummary], zero_ns: int) -> Iterator[TapeGap]:
+    in_order = sorted(tracks, key=lambda track: track.opened_seq)
+    for at, track in enumerate(in_order):
+        if track.closed_ns is None or track.close_code in (1000, 1001):
+            continue
+        others = [other for other in in_order if other is not track]
+        if any(other.opened_seq < (track.closed_seq or 0) < end_seq(other) for other in others):
+            continue
+        heard_again = [_heard(other) for other in in_order[at + 1 :]]
+        if heard_again:
+            reason = "connection lost" if track.close_code is None else f"closed with {track.close_code}"
+            yield TapeGap(track.closed_ns - zero_ns, min(heard_again) - zero_ns, reason)
+
+
+def _heard(track: TrackSummary) -> int:
+    held = [change.offset_ns for change in track.holdings if change.held]
+    return min([*held, *(seen.first_offset_ns for seen in track.channels.values())], default=track.opened_ns)
+
+
+class Tapes:
+    """The tapes of a cassette, one a market; a market that was not recorded has an empty one."""
+
+    def __init__(self, cassette: Cassette, *, feed: str | None = None) -> None:
+        self.zero_ns = zero_of(cassette.survey)
+        self._cassette = cassette
+        recorded = dict.fromkeys(track.market for track in cassette.survey.tracks.values())
+        self._recorded = tuple(recorded)
+        self._tapes = {market: Tape(cassette, market=market, feed=feed) for market in recorded}
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The markets that were recorded, in the order of their first connection."""
+        return self._recorded
+
+    def of(self, market: str) -> Tape:
+        """The tape of a market."""
+        if market not in self._tapes:
+            self._tapes[market] = Tape(self._cassette, market=market)
+        return self._tapes[market]
+
+    @property
+    def end_ns(self) -> int:
+        """The position of the last frame on any of them; -1 if there is none."""
+        return max((tape.end_ns for tape in self._tapes.values()), default=-1)
