@@ -22,12 +22,14 @@ from tickdeck.cassette.records import (
     Gap,
     Header,
     Interaction,
+    Profile,
     Record,
     Sender,
     Source,
     TrackClosed,
     TrackOpened,
 )
+from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.prng import Prng
 from tickdeck.dialects.synth_feed import EPOCH_NS, KNOWN, SECOND, Batch, Feed
 from tickdeck.dialects.synth_rest import Desk
@@ -39,6 +41,7 @@ _MILLISECOND: Final = 1_000_000
 _LEAD_NS: Final = READY_NS + 8 * _MILLISECOND
 _ORIGINS: Final = ("https://api.massive.com", "wss://socket.massive.com")
 _STOCKS: Final = 5
+_LEARNED: Final = 3  # the greeting, the reply to a good key, the framing of acknowledgements
 _FIRST_CHANNELS: Final = ("T.AAPL", "T.MSFT", "T.BRK.B", "Q.AAPL", "Q.MSFT", "A.*", "AM.*", "LULD.*")
 _ALL_CHANNELS: Final = ("AM.*", "T.BRK.B", "Q.AAPL", "LULD.*", "T.AAPL", "A.*", "Q.BRK.B", "T.MSFT")
 _MARKET_CHANNELS: Final = ("T.*", "Q.*", "A.*", "AM.*")
@@ -217,5 +220,18 @@ def _numbered(records: Iterable[Record]) -> Iterator[Record]:
 
 
 def _in_order(records: Iterable[Record]) -> Iterator[Record]:
-    for seq, record in enumerate(records):
+    for seq, record in enumerate(_with_profile(records)):
         yield replace(record, seq=seq)
+
+
+def _with_profile(records: Iterable[Record]) -> Iterator[Record]:
+    """With what a recorder would have learned of the wording by the end of the first conversation."""
+    learner = ProfileLearner()
+    learned: Mapping[str, str] = {}
+    for record in records:
+        yield record
+        if isinstance(record, Frame) and record.opcode == TEXT and len(learned) < _LEARNED:
+            news = learner.feed(record.sender, record.payload)
+            if news is not None:
+                learned = news
+                yield Profile(0, record.offset_ns, learned)

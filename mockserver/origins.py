@@ -1,58 +1,7 @@
-"""The one change made to what a service said: its own addresses become ours.
-
-A `next_url` is absolute. Some clients follow it verbatim, with their key, so a
-replayed body that still names the vendor would send an offline test to the real
-service. An origin is replaced only where it is the whole origin of an address:
-`https://api.polygon.io.evil/`, `https://api.polygon.io:8443/` and
-`https://api.polygon.io@evil/` are other places. JSON may escape slashes; the
-spelling is kept. An upstream WebSocket origin becomes our WebSocket origin.
-"""
+"""Addresses become ours here as they do while recording; see `tickdeck.dialects.origins`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import Final
+from tickdeck.dialects.origins import Origins
 
-_ADDRESS: Final = re.compile(
-    rb"(?<![A-Za-z0-9+.\-])(?P<scheme>https?|wss?):(?P<slashes>(?:/|\\/|\\u002[fF]){2})"
-    rb"(?P<authority>[\w.\-:\[\]%\x80-\xff]+)(?![!$&'()*+,;=~\w.:%\-]{0,256}@)",
-    re.IGNORECASE,
-)
-_DEFAULT_PORT: Final = {b"https": b":443", b"wss": b":443", b"http": b":80", b"ws": b":80"}
-_SOCKET_SCHEME: Final = {b"http": b"ws", b"https": b"wss"}
-
-
-class Origins:
-    """Upstream origins and the one that stands for them.
-
-    ``upstream`` are scheme, host and maybe port (``https://api.massive.com``);
-    ``own`` is this server's http(s) origin, as the client at hand spells it.
-    """
-
-    def __init__(self, upstream: Iterable[str], *, own: str) -> None:
-        places = (origin.encode("utf-8").rstrip(b"/").partition(b"://") for origin in upstream)
-        self._upstream = frozenset(_normal(scheme, authority) for scheme, _, authority in places)
-        self._scheme, _, self._authority = own.encode("ascii").rstrip(b"/").partition(b"://")
-
-    def rewrite(self, text: bytes) -> tuple[bytes, int]:
-        """The text with every upstream origin replaced, and how many there were."""
-        pieces: list[bytes] = []
-        kept_to = 0
-        for hit in _ADDRESS.finditer(text):
-            authority = hit["authority"].rstrip(b".:")  # the end of a sentence is not part of an address
-            if _normal(hit["scheme"], authority) in self._upstream:
-                pieces += [text[kept_to : hit.start()], self._scheme_for(hit["scheme"]), b":", hit["slashes"]]
-                pieces.append(self._authority)
-                kept_to = hit.start("authority") + len(authority)
-        if not pieces:
-            return text, 0
-        return b"".join([*pieces, text[kept_to:]]), len(pieces) // 5
-
-    def _scheme_for(self, upstream_scheme: bytes) -> bytes:
-        return _SOCKET_SCHEME[self._scheme] if upstream_scheme.lower().startswith(b"ws") else self._scheme
-
-
-def _normal(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:
-    scheme = scheme.lower()
-    return scheme, authority.lower().removesuffix(_DEFAULT_PORT.get(scheme, b""))
+__all__ = ["Origins"]

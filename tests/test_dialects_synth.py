@@ -22,6 +22,7 @@ from tickdeck.cassette.records import (
     Frame,
     Gap,
     Interaction,
+    Profile,
     Record,
     Sender,
     Source,
@@ -82,9 +83,9 @@ STORIES = pytest.mark.parametrize("records", [SAMPLE, GLIMPSE, MARKET, page_2019
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
-        (SAMPLE, "d06fa684e74e8032190ebedf1f44c59d00711e7b8521e1ab14fc3f71fc74762f"),
-        (GLIMPSE, "0d4f5032de56058a5ce131dad5ffd011139a7241e222951db328caf50a98c9a8"),
-        (MARKET, "57da6cdb4c1ed786a4ea0a84aad4bf88098d7e38f5dfa5238ba99cf2bbdf3637"),
+        (SAMPLE, "7aa20925c908e548232b1b135bcb4d57a47b6e161c69f53454f8fad21e6dd5c2"),
+        (GLIMPSE, "3901c2539a571f3ba04cd752fe58eb633b60f6b18a708b650c149ce17d34dc8d"),
+        (MARKET, "ae585cd6b10fd8673d2d03919d4313ebcfd0cdf669fcbf51a9ff740496737b9d"),
     ],
     ids=["sample", "glimpse", "market"],
 )
@@ -393,6 +394,26 @@ def test_a_stored_gzip_is_gzip_to_others(body: bytes) -> None:
 
 def test_a_stored_gzip_may_have_several_blocks() -> None:
     assert gzip.decompress(stored_gzip(bytes(65_536) + b"end")) == bytes(65_536) + b"end"
+
+
+def profile(records: Iterable[Record]) -> dict[str, str]:
+    return dict([each for each in records if isinstance(each, Profile)][-1].values)
+
+
+@pytest.mark.parametrize("records", [SAMPLE, GLIMPSE, MARKET])
+def test_the_wording_is_on_the_cassette_as_if_learned(records: tuple[Record, ...]) -> None:
+    assert profile(records) == {
+        "greeting": '[{"ev":"status","status":"connected","message":"Connected Successfully"}]',
+        "auth_success": '[{"ev":"status","status":"auth_success","message":"authenticated"}]',
+        "acks": "together",
+    }
+
+
+def test_the_wording_of_2019_goes_with_its_page() -> None:
+    assert profile(page_2019()[1]) == {
+        "greeting": '[{"ev":"status","status":"connected","message":"Connected Successfully"}]',
+        "auth_success": '[{"ev":"status","status":"success","message":"authenticated"}]',
+    }
 
 
 def test_the_page_of_2019_is_replayed_to_the_letter() -> None:

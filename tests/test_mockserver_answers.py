@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette.records import HeaderPairs, Interaction
+from tickdeck.dialects.origins import Origins
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.codings import accepts, closed, codings_of, opened
-from tickdeck.mockserver.origins import Origins
 
 UPSTREAM = (
     "https://api.polygon.io",
