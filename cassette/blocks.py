@@ -133,9 +133,7 @@ def check_opening(source: ByteSource) -> None:
     if opening[: len(MAGIC)] != MAGIC[: len(opening)] or len(opening) < len(MAGIC):
         raise FormatError("not a cassette", at=0)
     if len(opening) < OPENING_SIZE:
-        raise FormatError(
-            f"cut short at byte {len(opening)}, within its first {OPENING_SIZE}", at=len(opening)
-        )
+        raise FormatError(f"cut short at byte {len(opening)}", at=len(opening))
     _, major, complement = _OPENING.unpack(opening)
     if major ^ complement != 0xFFFF:
         raise FormatError(

@@ -16,7 +16,6 @@ everything asks for none.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -44,16 +43,16 @@ class _LaneBuilder:
 
     def __init__(self, track: int) -> None:
         self.track = track
-        self.seqs = array("q")
-        self.offsets = array("q")
-        self.starts = array("q", (0,))
-        self.payload_starts = array("q")
+        self.seqs: list[int] = []
+        self.offsets: list[int] = []
+        self.starts = [0]
+        self.payload_starts: list[int] = []
         self.pieces: list[bytes] = []
-        self.first_event = array("q", (0,))
-        self.event_starts = array("q")
-        self.event_ends = array("q")
-        self.event_channels = array("q")
-        self.postings: dict[int, array[int]] = {}
+        self.first_event = [0]
+        self.event_starts: list[int] = []
+        self.event_ends: list[int] = []
+        self.event_channels: list[int] = []
+        self.postings: dict[int, list[int]] = {}
 
     def add(self, frame: Frame, events: Sequence[Event], ids: dict[str, int]) -> None:
         header = frame_header(frame.opcode, len(frame.payload))
@@ -65,7 +64,7 @@ class _LaneBuilder:
         self.pieces += (header, frame.payload)
         for start, end, channel in events:
             number = ids.setdefault(channel, len(ids))
-            self.postings.setdefault(number, array("q")).append(len(self.event_channels))
+            self.postings.setdefault(number, []).append(len(self.event_channels))
             self.event_starts.append(base + start)
             self.event_ends.append(base + end)
             self.event_channels.append(number)
@@ -163,7 +162,7 @@ def _payload(chunk: Chunk, indexed: tuple[str, int], columns: bytes, blob: bytes
 
 
 def _lane_columns(lane: Lane) -> dict[str, object]:
-    ends_before = array("q", (0,)) + array("q", lane.event_ends[:-1])
+    ends_before = [0, *lane.event_ends[:-1]]
     ids = sorted(lane.postings)
     postings = [lane.postings[channel] for channel in ids]
     return {
@@ -172,10 +171,10 @@ def _lane_columns(lane: Lane) -> dict[str, object]:
         "seqs": pack_column(lane.seqs, rising=True),
         "offsets": pack_column(lane.offsets, rising=True),
         "lengths": pack_column(_differences(lane.starts)),
-        "headers": pack_column(array("q", map(sub, lane.payload_starts, lane.starts))),
+        "headers": pack_column(list(map(sub, lane.payload_starts, lane.starts))),
         "event_counts": pack_column(_differences(lane.first_event)),
-        "event_skips": pack_column(array("q", map(sub, lane.event_starts, ends_before))),
-        "event_lengths": pack_column(array("q", map(sub, lane.event_ends, lane.event_starts))),
+        "event_skips": pack_column(list(map(sub, lane.event_starts, ends_before))),
+        "event_lengths": pack_column(list(map(sub, lane.event_ends, lane.event_starts))),
         "event_channels": pack_column(lane.event_channels),
         "posting_channels": pack_column(ids, rising=True),
         "posting_counts": pack_column([len(posting) for posting in postings]),
@@ -184,7 +183,7 @@ def _lane_columns(lane: Lane) -> dict[str, object]:
 
 
 def _differences(starts: Sequence[int]) -> Sequence[int]:
-    return array("q", map(sub, starts[1:], starts))
+    return list(map(sub, starts[1:], starts))
 
 
 def read_summary(payload: bytes) -> tuple[Summary, Fields, int]:
@@ -272,7 +271,7 @@ def _lane(fields: Fields, blob: bytes, position: int, channels: int) -> Lane:
         _column(fields, "seqs", frames),
         _column(fields, "offsets", frames),
         starts,
-        array("q", map(add, starts, headers)),
+        list(map(add, starts, headers)),
         blob[position : position + size],
         first_event,
         edges[0::2],
@@ -282,21 +281,21 @@ def _lane(fields: Fields, blob: bytes, position: int, channels: int) -> Lane:
     )
 
 
-def _column(fields: Fields, key: str, rows: int) -> Sequence[int]:
+def _column(fields: Fields, key: str, rows: int) -> list[int]:
     column = unpack_column(fields.binary(key), most=rows)
     if len(column) != rows:
         raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
     return column
 
 
-def _edges(skips: Sequence[int], lengths: Sequence[int], size: int) -> Sequence[int]:
+def _edges(skips: list[int], lengths: list[int], size: int) -> list[int]:
     """Where events begin (even rows) and end (odd rows) in the lane."""
     if min(skips) < 0 or min(lengths) < 0:
         raise FormatError("an event of a lane begins before the one before it ends")
-    steps = array("q", bytes(16 * len(skips)))
-    steps[0::2] = array("q", skips)
-    steps[1::2] = array("q", lengths)
-    edges = array("q", accumulate(steps))
+    steps = [0] * (2 * len(skips))
+    steps[0::2] = skips
+    steps[1::2] = lengths
+    edges = list(accumulate(steps))
     if edges[-1] > size:
         raise FormatError("the last event of a lane ends behind its last frame")
     return edges

@@ -41,6 +41,8 @@ from tickdeck.cassette.records import (
 MAX_ROW: Final = 32 << 20
 """The longest row: a larger body is kept in parts."""
 
+_OPCODES: Final = frozenset((TEXT, BINARY, PING, PONG))
+
 _Check: TypeAlias = Callable[[object], object]
 
 
@@ -71,7 +73,7 @@ def _either(value: object) -> Sender | None:
 
 
 def _opcode(value: object) -> int:
-    if type(value) is int and value in (TEXT, BINARY, PING, PONG):
+    if type(value) is int and value in _OPCODES:
         return value
     raise ValueError(value)
 
@@ -178,7 +180,21 @@ def encode_row(record: Record) -> bytes:
         raise UsageError(f"record {record.seq} does not fit a cassette: {error}") from error
     if len(row) > MAX_ROW:
         raise UsageError(f"record {record.seq} takes {len(row)} bytes, a cassette holds {MAX_ROW} at most")
+    if not _reads(record, row):
+        raise UsageError(f"record {record.seq} does not fit a cassette: a number in it is out of range")
     return row
+
+
+def _reads(record: Record, row: bytes) -> bool:
+    """Whether a reader will take the row. Frames, of which there are many, are looked at without decoding."""
+    if type(record) is Frame:
+        numbers = 0 <= record.seq < BIG > record.track >= 0 and -BIG < record.offset_ns < BIG
+        return numbers and record.opcode in _OPCODES
+    try:
+        decode_row(row)
+    except FormatError:
+        return False
+    return True
 
 
 def decode_row(row: bytes) -> Record:

@@ -23,8 +23,8 @@ import operator
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
-from itertools import accumulate, chain
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 from tickdeck.cassette.errors import FormatError
@@ -42,7 +42,7 @@ def pack_column(values: Sequence[int], *, rising: bool = False) -> bytes:
     """One column; ``rising`` ones are stored as differences. Equal values give equal bytes."""
     if not values:
         return _HEAD.pack(rising << 4, 0, 0)
-    stored = array("q", map(operator.sub, values[1:], values)) if rising else values
+    stored = list(map(operator.sub, values[1:], values)) if rising else values
     low, high = (min(stored), max(stored)) if stored else (0, 0)
     if low == high:
         head = _HEAD.pack(rising << 4, len(values), values[0])
@@ -60,8 +60,8 @@ def _planes(values: Sequence[int], width: int) -> bytes:
     return b"".join(flat[plane::width] for plane in range(width))
 
 
-def unpack_column(data: bytes, *, most: int = MAX_ROWS) -> Sequence[int]:
-    """The values, as an array; FormatError when the column is not sound or has more than ``most`` rows."""
+def unpack_column(data: bytes, *, most: int = MAX_ROWS) -> list[int]:
+    """The values; FormatError when the column is not sound or has more than ``most`` rows."""
     if len(data) < _HEAD.size:
         raise FormatError("a column is cut short")
     shape, count, first = _HEAD.unpack_from(data)
@@ -70,37 +70,30 @@ def unpack_column(data: bytes, *, most: int = MAX_ROWS) -> Sequence[int]:
         raise FormatError(f"a column of shape {shape} and {count} rows is not one of ours")
     body = data[_HEAD.size :]
     stored = count - order if count else 0
-    if len(body) != (stored * width if width else (_STEP.size if order and count else 0)):
+    if len(body) != (stored * width if width else _STEP.size * order * (count > 0)):
         raise FormatError(f"a column of {count} rows has {len(body)} bytes")
     if not count:
-        return array("q")
+        return []
     if not width:
         return _constant(first, count, _STEP.unpack(body)[0] if order else 0)
     cells = _cells(body, width, stored)
-    try:
-        return array("q", accumulate(chain((first,), cells)) if order else cells)
-    except OverflowError as error:
-        raise FormatError("a column leaves the range of 64 bits") from error
+    return list(accumulate(cells, initial=first)) if order else cells
 
 
-def _constant(first: int, count: int, step: int) -> Sequence[int]:
-    if not step:
-        return array("q", (first,)) * count
-    if not -(1 << 63) <= first + step * (count - 1) < 1 << 63:
-        raise FormatError("a column leaves the range of 64 bits")
-    return array("q", range(first, first + step * count, step))
+def _constant(first: int, count: int, step: int) -> list[int]:
+    return list(range(first, first + step * count, step)) if step else [first] * count
 
 
-def _cells(planes: bytes, width: int, count: int) -> array[int]:
+def _cells(planes: bytes, width: int, count: int) -> list[int]:
     flat = bytearray(count * width)
     for plane in range(width):
         flat[plane::width] = planes[plane * count : (plane + 1) * count]
     cells = array(_CODES[width], bytes(flat))
     if sys.byteorder == "big":
         cells.byteswap()
-    return cells
+    return cells.tolist()
 
 
-def starts_of(lengths: Sequence[int]) -> Sequence[int]:
+def starts_of(lengths: Iterable[int]) -> list[int]:
     """Where each of the pieces begins that lie back to back, and at last where they end."""
-    return array("q", accumulate(lengths, initial=0))
+    return list(accumulate(lengths, initial=0))

@@ -98,8 +98,11 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _WORDS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"cannot write {path.name}: {reason}") from error
+        raise StorageError(f"cannot write {path.name}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return _WORDS.get(error.errno or 0, error.strerror or str(error))
 
 
 def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
@@ -132,6 +135,10 @@ class FileBytes:
             self._file = path.open("rb", buffering=0)
         except IsADirectoryError as error:
             raise FormatError(f"{path.name}: a folder, not a cassette") from error
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(f"cannot read {path.name}: {_reason(error)}") from error
         self.size = os.fstat(self._file.fileno()).st_size
         self._lock = threading.Lock()
 
@@ -145,7 +152,7 @@ class FileBytes:
                 while data and len(data) < wanted and (more := self._file.read(wanted - len(data))):
                     data += more
         except OSError as error:
-            raise StorageError(f"cannot read {self._path.name}: {error.strerror or error}") from error
+            raise StorageError(f"cannot read {self._path.name}: {_reason(error)}") from error
         return data or b""
 
     def close(self) -> None:

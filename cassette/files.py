@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,29 +26,14 @@ from tickdeck.cassette.disk import (
 )
 from tickdeck.cassette.errors import FormatError, StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
+from tickdeck.cassette.places import PART, find, open_segments, part_of, segments_of
 from tickdeck.cassette.reader import Cassette, open_sealed, open_unsealed
 from tickdeck.cassette.records import Frame, Header, Record
-from tickdeck.cassette.segments import Segment
+from tickdeck.cassette.recovering import Loss, Salvager
 from tickdeck.cassette.spool import OpenSegment, Spool
 from tickdeck.cassette.survey import Survey
+from tickdeck.cassette.verify import Verification, VerifyReport
 from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
-
-PART = ".part"
-
-
-def part_of(path: Path) -> Path:
-    """The name of a recording before it is sealed."""
-    return path.with_name(path.name + PART)
-
-
-def segments_of(part: Path) -> list[Path]:
-    """The write-ahead segments beside a recording, in order."""
-    beside = part.name + ".w"
-    try:
-        found = [path for path in part.parent.iterdir() if path.name.startswith(beside)]
-    except OSError:
-        return []
-    return sorted(path for path in found if path.name[len(beside) :].isdecimal())
 
 
 def indexer_of(dialect: str) -> Indexer:
@@ -265,20 +250,20 @@ def open_cassette(path: str | os.PathLike[str], *, indexer: Indexer | None = Non
     ``x.cassette`` also finds ``x.cassette.part``. UsageError when there is neither, FormatError when it is no
     sound cassette. The indexer is that of the header's dialect unless one is given.
     """
-    return _open(_find(Path(path)), lambda dialect: indexer or indexer_of(dialect))
 
+    def find_indexer(dialect: str) -> Indexer:
+        return indexer or indexer_of(dialect)
 
-def _find(path: Path) -> Path:
-    for candidate in (path, part_of(path), path):  # sealing may rename it between two looks
-        if candidate.exists():
-            return candidate
-    raise UsageError(f"no such cassette: {path}")
+    try:
+        return _open(find(Path(path)), find_indexer)
+    except FileNotFoundError:  # it was sealed, and has its name, since it was found
+        return _open(find(Path(path)), find_indexer)
 
 
 def _open(path: Path, find_indexer: Callable[[str], Indexer]) -> Cassette:
     with ExitStack() as held:
         # Before the file itself: a chunk is in the file before its segment goes.
-        segments = _open_segments(path, held) if path.name.endswith(PART) else []
+        segments = open_segments(path, held) if path.name.endswith(PART) else []
         source = FileBytes(path)
         try:
             cassette = open_sealed(path.name, source)
@@ -296,13 +281,91 @@ def _open(path: Path, find_indexer: Callable[[str], Indexer]) -> Cassette:
         return cassette
 
 
-def _open_segments(part: Path, held: ExitStack) -> list[Segment]:
-    segments = []
-    for path in segments_of(part):
-        try:
-            source = FileBytes(path)
-        except FileNotFoundError:  # its chunk has just been written
-            continue
-        held.callback(source.close)
-        segments.append(Segment(path.name, source))
-    return segments
+def verify_file(path: str | os.PathLike[str], *, indexer: Indexer | None = None) -> VerifyReport:
+    """Check all that can be checked; what is wrong with the file is in the findings, and is not raised."""
+    found = find(Path(path))
+    unfinished = found.name.endswith(PART)
+    with ExitStack() as held:
+        segments = open_segments(found, held) if unfinished else []
+        source = held.enter_context(closing(FileBytes(found)))
+        verification = Verification(found.name, source, lambda dialect: indexer or indexer_of(dialect))
+        return verification.report(segments, unfinished=unfinished)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverReport:
+    """What `recover` saved and what not; ``open_end``: how much lay behind the end cannot be told."""
+
+    name: str
+    output: str
+    records: int
+    lost_records: int
+    lost_bytes: int
+    losses: tuple[Loss, ...]
+    open_end: bool
+    header_lost: bool
+    damages: tuple[str, ...]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every record is in the output."""
+        return not self.losses and not self.open_end and not self.header_lost
+
+
+@dataclass(frozen=True)
+class _Cleaned:
+    """What is read back passed redaction before it was first written."""
+
+    redactions: dict[str, dict[str, int]]
+
+    def clean(self, record: Record) -> Record:
+        return record
+
+    def clean_header(self, header: Header) -> Header:
+        return header
+
+
+def recover(
+    path: str | os.PathLike[str], output: str | os.PathLike[str], *, indexer: Indexer | None = None
+) -> RecoverReport:
+    """Write what is sound of a cassette to a new one, and read that back.
+
+    UsageError while it is being recorded or when the output exists; FormatError when nothing is left of it.
+    """
+    found, target = find(Path(path)), Path(output)
+    unfinished = found.name.endswith(PART)
+    if unfinished and is_locked(found):
+        raise UsageError(f"{found.name} is being recorded; it can be read as it is")
+    with ExitStack() as held:
+        segments = open_segments(found, held) if unfinished else []
+        source = held.enter_context(closing(FileBytes(found)))
+        salvager = Salvager(found.name, source, segments, unfinished=unfinished)
+        _write_again(salvager, target, indexer)
+    findings = verify_file(target, indexer=indexer).findings
+    if findings:
+        raise StorageError(f"what was written does not read back: {findings[0]}")
+    return RecoverReport(
+        name=found.name,
+        output=target.name,
+        records=salvager.saved,
+        lost_records=sum(loss.records for loss in salvager.losses),
+        lost_bytes=salvager.lost_bytes,
+        losses=tuple(salvager.losses),
+        open_end=salvager.open_end,
+        header_lost=salvager.header is None,
+        damages=tuple(salvager.damages),
+    )
+
+
+def _write_again(salvager: Salvager, target: Path, indexer: Indexer | None) -> None:
+    header = salvager.header or Header(0, note="the header was lost")
+    cleaned = _Cleaned(salvager.redactions)
+    recording = Recording.create(target, header, redactor=cleaned, indexer=indexer, write_ahead=False)
+    try:
+        for record in salvager.records():
+            recording.append((record,))
+        recording.seal()
+    except TickdeckError:
+        recording.abandon()
+        part_of(target).unlink(missing_ok=True)
+        raise

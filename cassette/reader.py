@@ -189,8 +189,9 @@ def open_sealed(name: str, source: ByteSource) -> Cassette | None:
         if footer_at is None:
             return None
         header, _ = read_head(source)
-        footer = Fields(expect(source, footer_at, Kind.FOOTER).payload, "the footer")
+        block = expect(source, footer_at, Kind.FOOTER)
         with located(footer_at):
+            footer = Fields(block.payload, "the footer")
             index_at, survey_at = footer.integer("index"), footer.integer("survey")
             revision = footer.integer("revision")
         index = read_packed(source, index_at, Kind.INDEX)
@@ -213,17 +214,23 @@ def open_unsealed(
     The segments must have been opened before ``source``: a chunk is in the file before its segment goes.
     """
     with named(name):
-        header, start = read_head(source)
-        indexer = find_indexer(header.dialect)
-        pieces = [piece for segment in segments if (piece := read_segment(segment, header)) is not None]
-        refs = list(_scan_refs(source, start, {piece.number for piece in pieces}))
-        loose: dict[int, Chunk] = {}
-        for piece in new_pieces(pieces, refs[-1].last_seq if refs else -1):
-            number = len(refs)
-            if piece.number != number:
-                raise FormatError(f"the write-ahead segment of chunk {number} is missing")
-            refs.append(ref_of(number, piece.records))
-            loose[number] = build_chunk(number, piece.records, indexer)
+        return Cassette(name, source, unsealed_contents(source, segments, find_indexer))
+
+
+def unsealed_contents(
+    source: ByteSource, segments: Sequence[Segment], find_indexer: Callable[[str], Indexer]
+) -> Contents:
+    """What a file without an end and its segments hold; FormatError when they leave a hole."""
+    header, start = read_head(source)
+    indexer = find_indexer(header.dialect)
+    pieces = [piece for segment in segments if (piece := read_segment(segment, header)) is not None]
+    refs = list(_scan_refs(source, start, {piece.number for piece in pieces}))
+    loose: dict[int, Chunk] = {}
+    for piece in new_pieces(pieces, refs[-1].last_seq if refs else -1):
+        if piece.number != len(refs):
+            raise FormatError(f"the write-ahead segment of chunk {len(refs)} is missing")
+        refs.append(ref_of(piece.number, piece.records))
+        loose[piece.number] = build_chunk(piece.number, piece.records, indexer)
     size = source.size + sum(segment.source.size for segment in segments)
 
     def survey(cassette: Cassette) -> Survey:
@@ -232,7 +239,7 @@ def open_unsealed(
             taker.add_chunk(chunk)
         return taker.survey
 
-    return Cassette(name, source, Contents(header, False, size, indexer.revision, refs, loose, survey))
+    return Contents(header, False, size, indexer.revision, refs, loose, survey)
 
 
 def _scan_refs(source: ByteSource, start: int, ahead: set[int]) -> Iterator[ChunkRef]:

@@ -1,0 +1,48 @@
+"""Where a cassette lies: the recording beside its name, and its write-ahead segments beside that."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from tickdeck.cassette.disk import FileBytes
+from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.segments import Segment
+
+PART = ".part"
+
+
+def part_of(path: Path) -> Path:
+    """The name of a recording before it is sealed."""
+    return path.with_name(path.name + PART)
+
+
+def segments_of(part: Path) -> list[Path]:
+    """The write-ahead segments beside a recording, in order."""
+    beside = part.name + ".w"
+    try:
+        found = [path for path in part.parent.iterdir() if path.name.startswith(beside)]
+    except OSError:
+        return []
+    return sorted(path for path in found if path.name[len(beside) :].isdecimal())
+
+
+def find(path: Path) -> Path:
+    """The file of this name, or the recording that will have it; UsageError when there is neither."""
+    for candidate in (path, part_of(path), path):  # sealing may rename it between two looks
+        if candidate.exists():
+            return candidate
+    raise UsageError(f"no such cassette: {path}")
+
+
+def open_segments(part: Path, held: ExitStack) -> list[Segment]:
+    """The segments beside a recording, open until ``held`` closes."""
+    segments = []
+    for path in segments_of(part):
+        try:
+            source = FileBytes(path)
+        except FileNotFoundError:  # its chunk has just been written
+            continue
+        held.callback(source.close)
+        segments.append(Segment(path.name, source))
+    return segments

@@ -1,0 +1,182 @@
+"""What can be saved of a broken cassette, and what cannot.
+
+A first walk finds every sound block and every stretch that is none, and with luck
+the footer and the index, which say what there was. A second walk gives back the
+records of the chunks that still decode, merged by sequence with the rows of the
+write-ahead segments, each record once. What is missing is then told from the index
+if it is sound, else from the holes in the sequence; and where a file lost its end,
+what lay there cannot be told: that is said, too.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
+
+from tickdeck.cassette.blocks import (
+    ENDING_SIZE,
+    OPENING_SIZE,
+    Block,
+    ByteSource,
+    Damage,
+    Kind,
+    read_ending,
+    scan,
+)
+from tickdeck.cassette.chunkcodec import decode_chunk
+from tickdeck.cassette.chunks import ChunkRef, records_of
+from tickdeck.cassette.codec import decode_row
+from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.header import header_of, read_header
+from tickdeck.cassette.packing import Fields
+from tickdeck.cassette.reader import expect, read_packed
+from tickdeck.cassette.records import Header, Record
+from tickdeck.cassette.refs import Refs
+from tickdeck.cassette.segments import Segment, is_tail
+from tickdeck.cassette.surveymap import unpack_survey
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records that are gone: at most how many, and the sequences and offsets they lie between."""
+
+    records: int
+    first_seq: int
+    last_seq: int
+    from_offset_ns: int | None
+    to_offset_ns: int | None
+
+
+class Salvager:
+    """Walks through a file and its segments, broken as they may be; `records` must be read before the losses.
+
+    ``unfinished``: the file was never sealed, so that its segments make up for its end.
+    """
+
+    def __init__(
+        self, name: str, source: ByteSource, segments: Sequence[Segment] = (), *, unfinished: bool = False
+    ) -> None:
+        self.header: Header | None = None
+        self.redactions: dict[str, dict[str, int]] = {}
+        self.damages: list[str] = []
+        self.lost_bytes = 0
+        self.saved = 0
+        self.losses: list[Loss] = []
+        self.open_end = False
+        self._name = name
+        self._source = source
+        self._chunks: list[int] = []
+        self._decoded: set[int] = set()
+        self._index: Sequence[ChunkRef] | None = None
+        self._last_seq: int | None = None
+        self._rows: list[Record] = []
+        torn = self._walk()
+        broken = [segment.name for segment in segments if not self._walk_segment(segment)]
+        self._rows.sort(key=attrgetter("seq"))
+        if self._last_seq is None and self._index is None:
+            self.open_end = not unfinished or bool(broken) or (torn and not self._rows)
+        if self.header is None and not self._chunks and not self._rows:
+            raise FormatError(f"{name}: not a cassette, or nothing of it is left", at=0)
+
+    def _walk(self) -> bool:
+        """Note every block; whether the last bytes are none."""
+        end = self._source.size - (ENDING_SIZE if read_ending(self._source) is not None else 0)
+        torn = False
+        for found in scan(self._source, OPENING_SIZE, end):
+            if isinstance(found, Damage):
+                torn = found.end == end
+                self._lose(self._name, found.position, found.end - found.position, found.reason)
+            elif found.kind in self._NOTES:
+                try:
+                    self._NOTES[found.kind](self, found)
+                except FormatError as error:
+                    self._lose(self._name, found.position, found.end - found.position, str(error))
+        return torn
+
+    def _lose(self, file: str, position: int, size: int, reason: str) -> None:
+        self.lost_bytes += size
+        self.damages.append(f"{file}: damaged at byte {position}: {reason}")
+
+    def _note_header(self, block: Block) -> None:
+        self.header = read_header(block.payload)
+
+    def _note_footer(self, block: Block) -> None:
+        fields = Fields(block.payload, "the footer")
+        self.header = self.header or header_of(fields.inner("header"))
+        self._last_seq = fields.integer("last_seq", low=-1)
+
+    def _note_chunk(self, block: Block) -> None:
+        self._chunks.append(block.position)
+
+    def _note_index(self, block: Block) -> None:
+        self._index = list(Refs(read_packed(self._source, block.position, Kind.INDEX)))
+
+    def _note_survey(self, block: Block) -> None:
+        self.redactions = unpack_survey(read_packed(self._source, block.position, Kind.SURVEY)).redactions
+
+    _NOTES: Final[dict[int, Callable[[Salvager, Block], None]]] = {
+        Kind.HEADER: _note_header,
+        Kind.CHUNK: _note_chunk,
+        Kind.INDEX: _note_index,
+        Kind.SURVEY: _note_survey,
+        Kind.FOOTER: _note_footer,
+    }
+
+    def _walk_segment(self, segment: Segment) -> bool:
+        """Take the segment's rows; whether its end is as a recorder leaves it."""
+        sound = True
+        for found in scan(segment.source, OPENING_SIZE):
+            if isinstance(found, Damage):
+                # A row that was cut off was never said to be kept.
+                if not is_tail(segment.source, found):
+                    sound = found.end < segment.source.size
+                    self._lose(segment.name, found.position, found.end - found.position, found.reason)
+            elif found.kind == Kind.ROW:
+                self._take_row(segment.name, found)
+        return sound
+
+    def _take_row(self, file: str, block: Block) -> None:
+        try:
+            self._rows.append(decode_row(block.payload))
+        except FormatError as error:
+            self._lose(file, block.position, block.end - block.position, str(error))
+
+    def records(self) -> Iterator[Record]:
+        """Every record that can be saved, once, in sequence order; memory stays flat."""
+        last: Record | None = None
+        holes: list[Loss] = []
+        for record in heapq.merge(self._chunk_records(), self._rows, key=attrgetter("seq")):
+            if last is not None and record.seq <= last.seq:
+                continue
+            if record.seq > (after := last.seq + 1 if last else 0):
+                before = last.offset_ns if last else None
+                holes.append(Loss(record.seq - after, after, record.seq - 1, before, record.offset_ns))
+            self.saved += 1
+            last = record
+            yield record
+        if self._last_seq is not None and (missing := self._last_seq - (last.seq if last else -1)) > 0:
+            first, before = self._last_seq - missing + 1, last.offset_ns if last else None
+            holes.append(Loss(missing, first, self._last_seq, before, None))
+        # Without damage a hole is how the cassette was made.
+        self.losses = holes if self.damages else []
+        if self._index is not None:
+            self.losses = [_loss_of(ref) for ref in self._index if ref.number not in self._decoded]
+
+    def _chunk_records(self) -> Iterator[Record]:
+        for position in self._chunks:
+            block = expect(self._source, position, Kind.CHUNK)
+            try:
+                chunk = decode_chunk(block.payload)
+                records = records_of(chunk)
+            except FormatError as error:
+                self._lose(self._name, position, block.end - position, str(error))
+                continue
+            self._decoded.add(chunk.number)
+            yield from records
+
+
+def _loss_of(ref: ChunkRef) -> Loss:
+    return Loss(ref.records, ref.first_seq, ref.last_seq, ref.min_offset_ns, ref.max_offset_ns)

@@ -1,0 +1,132 @@
+"""What several tests of the cassette share: a small dialect, and a door that lets all pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tickdeck.cassette.files import Recording, open_cassette
+from tickdeck.cassette.indexing import STATUS, Event, Holding
+from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.records import (
+    TEXT,
+    Frame,
+    Header,
+    Interaction,
+    Record,
+    Sender,
+    TrackClosed,
+    TrackOpened,
+)
+
+
+class LetterIndexer:
+    """Events are ``{X:SYM ...}`` on channel ``X.SYM``, others are talk; what has no ``[`` is opaque."""
+
+    name = "letters"
+    revision = 3
+
+    def events(self, payload: bytes) -> Sequence[Event] | None:
+        if not payload.startswith(b"["):
+            return None
+        return [
+            Event(found.start(), found.end(), _channel(found[0]))
+            for found in re.finditer(rb"\{[^}]*\}", payload)
+        ]
+
+    def holdings(self, sender: Sender, payload: bytes) -> Sequence[Holding]:
+        if sender is Sender.CLIENT:
+            return []
+        changes = re.findall(rb"\{status ([+-])(\S+)\}", payload)
+        return [Holding(channel.decode(), sign == b"+") for sign, channel in changes]
+
+
+def _channel(event: bytes) -> str:
+    found = re.match(rb"\{(\w):(\w+)", event)
+    return f"{found[1].decode()}.{found[2].decode()}" if found else STATUS
+
+
+class OpenDoor:
+    """A redactor that finds nothing."""
+
+    def __init__(self) -> None:
+        self.redactions: dict[str, dict[str, int]] = {}
+
+    def clean(self, record: Record) -> Record:
+        return record
+
+    def clean_header(self, header: Header) -> Header:
+        return header
+
+
+@pytest.fixture(scope="session")
+def letters() -> SimpleNamespace:
+    """``letters.indexer`` and ``letters.door()``."""
+    return SimpleNamespace(indexer=LetterIndexer(), door=OpenDoor)
+
+
+class Story:
+    """The records of a little recording in the making; sequences count up by themselves."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    @property
+    def seq(self) -> int:
+        return len(self.records)
+
+    def opens(self, track: int, at: int, market: str = "stocks", feed: str = "socket") -> None:
+        self.records.append(TrackOpened(self.seq, at, track, market, feed))
+
+    def closes(self, track: int, at: int, code: int | None = None) -> None:
+        self.records.append(TrackClosed(self.seq, at, track, Sender.SERVER, code))
+
+    def says(self, track: int, at: int, payload: str) -> None:
+        self.records.append(Frame(self.seq, at, track, Sender.SERVER, TEXT, payload.encode()))
+
+    def acks(self, track: int, at: int, *channels: str, verb: str = "subscribed") -> None:
+        said = (
+            f'{{"ev":"status","status":"success","message":"{verb} to: {channel}"}}' for channel in channels
+        )
+        self.says(track, at, f"[{','.join(said)}]")
+
+    def trades(self, track: int, at: int, *symbols: str) -> None:
+        said = (f'{{"ev":"T","sym":"{symbol}","t":{at}}}' for symbol in symbols)
+        self.says(track, at, f"[{','.join(said)}]")
+
+    def answers(self, at: int, url: str, body: bytes, status: int = 200) -> None:
+        headers = ((b"Content-Type", b"application/json"),)
+        self.records.append(
+            Interaction(
+                self.seq, at, at, at, self.seq, "GET", url, status, response_headers=headers, body=body
+            )
+        )
+
+
+@pytest.fixture
+def story() -> Story:
+    """An empty recording to tell."""
+    return Story()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[Iterable[Record]], Cassette]]:
+    """Seal records into a cassette of the Polygon dialect, and open it."""
+    opened: list[Cassette] = []
+
+    def make_cassette(records: Iterable[Record]) -> Cassette:
+        path = tmp_path / f"{len(opened)}.cassette"
+        header = Header(1_577_975_400_000_000_000, origins=("https://api.polygon.io",))
+        recording = Recording.create(path, header, redactor=OpenDoor(), write_ahead=False)
+        recording.append(records)
+        recording.seal()
+        opened.append(open_cassette(path))
+        return opened[-1]
+
+    yield make_cassette
+    for cassette in opened:
+        cassette.close()

@@ -1,0 +1,469 @@
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tickdeck.cassette import spool, writer
+from tickdeck.cassette.disk import Disk, is_locked, rename_without_replacing
+from tickdeck.cassette.errors import FormatError, StorageError, UsageError
+from tickdeck.cassette.files import Recording, open_cassette, recover, verify_file
+from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Source, TrackOpened
+
+HEADER = Header(5, "letters", source=Source.SYNTHETIC)
+STORY: list[Record] = [
+    TrackOpened(0, 0, 1, "stocks"),
+    *(Frame(seq, 10 * seq, 1, Sender.SERVER, TEXT, b"[{T:A %d},{Q:B}]" % seq) for seq in range(1, 100)),
+]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "CHUNK_TARGET", 600)
+
+
+class Deck:
+    """Records, opens, verifies and recovers in one folder, with the dialect of these tests."""
+
+    def __init__(self, folder: Path, letters) -> None:
+        self.folder = folder
+        self.path = folder / "x.cassette"
+        self.part = folder / "x.cassette.part"
+        self.letters = letters
+        self.kept = 0
+
+    def create(self, **options) -> Recording:
+        door = self.letters.door()
+        return Recording.create(self.path, HEADER, redactor=door, indexer=self.letters.indexer, **options)
+
+    def record(self, records: list[Record] = STORY, **options) -> Recording:
+        recording = self.create(**options)
+        for start in range(0, len(records), 7):
+            recording.append(records[start : start + 7])
+        return recording
+
+    def fill(self, recording: Recording) -> None:
+        """Append all, count what was kept, and seal."""
+        for start in range(0, len(STORY), 7):
+            recording.append(STORY[start : start + 7])
+            self.kept = start + 7
+        recording.seal()
+
+    def read(self, path: Path | None = None) -> list[Record]:
+        with open_cassette(path or self.path, indexer=self.letters.indexer) as cassette:
+            return list(cassette.records())
+
+    def verify(self, path: Path | None = None):
+        return verify_file(path or self.path, indexer=self.letters.indexer)
+
+    def recover(self, output: str = "y.cassette", path: Path | None = None):
+        return recover(path or self.path, self.folder / output, indexer=self.letters.indexer)
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def deck(tmp_path: Path, letters) -> Deck:
+    return Deck(tmp_path, letters)
+
+
+def test_what_is_recorded_is_read_back_and_nothing_is_left_beside_it(deck: Deck) -> None:
+    recording = deck.record()
+    survey = recording.seal()
+    assert deck.read() == STORY
+    assert deck.names() == ["x.cassette"]
+    assert (survey.records, survey.tracks[1].events) == (100, 198)
+    stats = recording.stats
+    assert (stats.records, stats.frames, stats.pauses) == (100, 99, 0)
+    assert stats.chunks > 3
+    assert deck.verify().ok
+
+
+def test_how_records_were_batched_does_not_show_in_the_file(deck: Deck) -> None:
+    deck.record().seal()
+    first = deck.path.read_bytes()
+    recording = deck.create(replace=True, write_ahead=False)
+    recording.append(STORY)
+    recording.seal()
+    assert deck.path.read_bytes() == first
+
+
+def test_a_growing_cassette_reads_as_far_as_it_has_come(deck: Deck) -> None:
+    recording = deck.create()
+    assert deck.read() == []
+    for end in (1, 30, 31, 100):
+        recording.append(STORY[len(deck.read()) : end])
+        assert deck.read() == deck.read(deck.part) == STORY[:end]
+    with open_cassette(deck.path, indexer=deck.letters.indexer) as cassette:
+        recording.seal()
+        assert list(cassette.records()) == STORY, "a reader keeps what it has opened"
+        assert (cassette.name, cassette.sealed) == ("x.cassette.part", False)
+
+
+def test_an_abandoned_recording_reads_on_and_is_recovered_whole(deck: Deck) -> None:
+    recording = deck.record()
+    recording.abandon()
+    recording.abandon()
+    assert deck.read() == STORY
+    report = deck.verify()
+    assert (report.ok, report.sealed, report.records) == (True, False, 100)
+    saved = deck.recover()
+    assert (saved.lossless, saved.records, saved.lost_records, saved.output) == (True, 100, 0, "y.cassette")
+    assert deck.read(deck.folder / "y.cassette") == STORY
+    with open_cassette(deck.folder / "y.cassette") as cassette:
+        assert cassette.header == HEADER
+
+
+def test_each_batch_is_one_write(deck: Deck) -> None:
+    class Counting(Disk):
+        writes = 0
+
+        def write(self, descriptor: int, data: bytes) -> int:
+            self.writes += threading.current_thread() is threading.main_thread()
+            return super().write(descriptor, data)
+
+    disk = Counting()
+    recording = deck.create(opener=disk)
+    disk.writes = 0
+    for start in range(0, 12, 4):
+        recording.append(STORY[start : start + 4])
+    assert disk.writes == 3
+    recording.append([])
+    assert disk.writes == 3
+    recording.abandon()
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_them_all(deck: Deck) -> None:
+    class Sipping(Disk):
+        def write(self, descriptor: int, data: bytes) -> int:
+            return super().write(descriptor, data[:50])
+
+    deck.record(opener=Sipping()).seal()
+    assert deck.read() == STORY
+
+
+def test_nothing_is_replaced_unless_asked(deck: Deck) -> None:
+    deck.path.write_bytes(b"dear to somebody")
+    with pytest.raises(
+        UsageError, match=r"x\.cassette exists already; choose another name, or remove it first"
+    ):
+        deck.create()
+    assert deck.names() == ["x.cassette"]
+    deck.record(replace=True).seal()
+    assert deck.read() == STORY
+
+
+def test_a_name_taken_meanwhile_is_left_alone(deck: Deck) -> None:
+    recording = deck.record()
+    deck.path.write_bytes(b"dear to somebody")
+    with pytest.raises(UsageError, match=r"x\.cassette appeared while it was recorded"):
+        recording.seal()
+    assert deck.path.read_bytes() == b"dear to somebody"
+    assert deck.read(deck.part) == STORY
+
+
+def test_two_recorders_on_one_name_keep_out_of_each_others_way(deck: Deck) -> None:
+    recording = deck.record()
+    with pytest.raises(UsageError, match=r"x\.cassette\.part is being recorded by another process"):
+        deck.create()
+    with pytest.raises(UsageError, match=r"x\.cassette\.part is being recorded; it can be read as it is"):
+        deck.recover()
+    recording.abandon()
+    with pytest.raises(
+        UsageError, match=r"`tickdeck recover x\.cassette\.part -o FILE` saves it, then remove it"
+    ):
+        deck.create()
+    assert deck.read() == STORY
+
+
+def test_a_folder_is_no_place_for_a_cassette(deck: Deck) -> None:
+    deck.path.mkdir()
+    with pytest.raises(UsageError, match=r"x\.cassette is a folder"):
+        deck.create(replace=True)
+
+
+def test_rows_whose_recording_is_gone_are_not_overwritten(deck: Deck) -> None:
+    deck.record().abandon()
+    deck.part.unlink()
+    with pytest.raises(UsageError, match=r"x\.cassette\.part\.w\d+ is left from a recording that is gone"):
+        deck.create()
+
+
+def test_a_recorder_killed_while_naming_leaves_no_obstacle(deck: Deck) -> None:
+    deck.record().seal()
+    os.link(deck.path, deck.part)
+    deck.record(STORY[:5], replace=True).seal()
+    assert deck.read() == STORY[:5]
+
+
+def test_a_recording_ends_once(deck: Deck) -> None:
+    recording = deck.record()
+    recording.seal()
+    recording.abandon()
+    for again in (recording.seal, lambda: recording.append([])):
+        with pytest.raises(UsageError, match=r"x\.cassette is not being recorded any more"):
+            again()
+
+
+def test_records_out_of_order_are_refused_and_those_before_kept(deck: Deck) -> None:
+    recording = deck.create()
+    with pytest.raises(UsageError, match="record 1 comes after record 2; sequences rise"):
+        recording.append([STORY[2], STORY[1]])
+    assert deck.read() == [STORY[2]]
+    recording.seal()
+    assert deck.read() == [STORY[2]]
+
+
+class Failing(Disk):
+    """A disk that fails at one call of a kind, and from then on."""
+
+    def __init__(self, call: str, after: int, number: int = errno.ENOSPC) -> None:
+        self.call, self.left, self.number = call, after, number
+
+    def _count(self, call: str) -> None:
+        if call == self.call:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(self.number, os.strerror(self.number))
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        self._count("write")
+        return super().write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        self._count("sync")
+        super().sync(descriptor)
+
+    def link(self, source: Path, target: Path) -> None:
+        self._count("link")
+        super().link(source, target)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._count("rename")
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._count("unlink")
+        super().unlink(path)
+
+
+@pytest.mark.parametrize("after", range(1, 26, 3))
+def test_a_full_disk_is_one_sentence_and_what_was_kept_is_read(deck: Deck, after: int) -> None:
+    recording = deck.create(opener=Failing("write", after))
+    with pytest.raises(StorageError, match=r"cannot write x\.cassette\.part[.w0-9]*: the disk is full"):
+        deck.fill(recording)
+    recording.abandon()
+    records = deck.read()
+    assert records == STORY[: len(records)]
+    assert len(records) >= deck.kept
+    assert deck.verify().ok
+    assert deck.recover().records == len(records)
+
+
+@pytest.mark.parametrize(("call", "after"), [("sync", 1), ("sync", 3), ("unlink", 0), ("link", 0)])
+def test_a_disk_error_at_any_call_loses_nothing(deck: Deck, call: str, after: int) -> None:
+    with pytest.raises(StorageError, match="the disk reports an input/output error"):
+        deck.fill(deck.create(opener=Failing(call, after, errno.EIO)))
+    assert deck.read()[: deck.kept] == STORY[: deck.kept]
+
+
+def test_after_a_failed_append_nothing_is_appended(deck: Deck) -> None:
+    recording = deck.create(opener=Failing("write", 2))
+    recording.append(STORY[:3])
+    for records in (STORY[3:5], STORY[5:7]):
+        with pytest.raises(StorageError, match="the disk is full"):
+            recording.append(records)
+    with pytest.raises(StorageError, match="the disk is full"):
+        recording.seal()
+    recording.abandon()
+    assert deck.read() == STORY[:3]
+
+
+def test_a_disk_without_room_for_the_header_leaves_nothing(deck: Deck) -> None:
+    with pytest.raises(StorageError, match="the disk is full"):
+        deck.create(opener=Failing("write", 0))
+    assert deck.names() == []
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(deck: Deck) -> None:
+    deck.path = deck.folder / "no" / "x.cassette"
+    with pytest.raises(StorageError, match=r"cannot write x\.cassette\.part: no such folder"):
+        deck.create()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write and read anywhere")
+def test_what_may_not_be_written_or_read_is_one_sentence(deck: Deck) -> None:
+    deck.record().seal()
+    deck.path.chmod(0)
+    with pytest.raises(StorageError, match=r"cannot read x\.cassette: permission denied"):
+        deck.read()
+
+
+def test_an_indexer_that_fails_is_heard_of(deck: Deck) -> None:
+    class Broken(type(deck.letters.indexer)):
+        def events(self, payload: bytes):
+            raise RecursionError("too deep")
+
+    recording = Recording.create(deck.path, HEADER, redactor=deck.letters.door(), indexer=Broken())
+    recording.append(STORY)
+    with pytest.raises(StorageError, match=r"cannot write x\.cassette\.part: RecursionError: too deep"):
+        recording.seal()
+    assert deck.read() == STORY
+
+
+def test_a_record_that_no_chunk_can_hold_is_heard_of(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tickdeck.cassette import chunkcodec
+
+    monkeypatch.setattr(chunkcodec, "MAX_PAYLOAD", 100)
+    with pytest.raises(UsageError, match="a chunk of"):
+        deck.fill(deck.create())
+    assert deck.read()[: deck.kept] == STORY[: deck.kept]
+
+
+def test_a_stalled_disk_holds_the_recorder_up_and_is_counted(
+    deck: Deck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "PENDING", 1)
+    gate = threading.Event()
+
+    class Stalled(Disk):
+        def sync(self, descriptor: int) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                assert gate.wait(30)
+            super().sync(descriptor)
+
+    recording = deck.create(opener=Stalled())
+    opener = threading.Timer(0.3, gate.set)
+    opener.start()
+    recording.append(STORY)
+    opener.join()
+    assert recording.stats.pauses >= 1
+    recording.seal()
+    assert deck.read() == STORY
+
+
+def test_rows_are_synced_within_the_interval_also_when_nothing_follows(
+    deck: Deck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SYNC_SECONDS", 0.01)
+    synced = threading.Event()
+
+    class Watched(Disk):
+        def sync(self, descriptor: int) -> None:
+            super().sync(descriptor)
+            if threading.current_thread() is not threading.main_thread():
+                synced.set()
+
+    recording = deck.create(opener=Watched())
+    recording.append(STORY[:2])
+    assert synced.wait(30)
+    recording.abandon()
+
+
+def test_rows_are_synced_while_chunks_are_written(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "SYNC_SECONDS", 0.0)
+    deck.record().seal()
+    assert deck.read() == STORY
+
+
+def test_a_file_system_without_links_still_replaces_nothing(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"new")
+    disk = Failing("link", 0, errno.EPERM)
+    rename_without_replacing(disk, source, target)
+    assert (target.read_bytes(), source.exists()) == (b"new", False)
+    source.write_bytes(b"newer")
+    with pytest.raises(FileExistsError):
+        rename_without_replacing(disk, source, target)
+    assert target.read_bytes() == b"new"
+
+
+def test_a_file_that_is_gone_is_not_locked(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (None, UsageError, "no such cassette: "),
+        (b"", FormatError, r"x\.cassette: the file is empty"),
+        (b"PK\x03\x04", FormatError, r"x\.cassette: not a cassette"),
+        (
+            b"\x89TDK\r\n\x1a\n\x03\0\xfc\xff",
+            FormatError,
+            r"x\.cassette: format version 3 is newer than this",
+        ),
+        (
+            b"\x89TDK\r\n\x1a\n\0\0\xff\xff",
+            FormatError,
+            r"x\.cassette: cut short or damaged at byte 12: the end",
+        ),
+    ],
+)
+def test_what_cannot_be_opened_is_one_sentence(deck: Deck, content: bytes | None, error, words: str) -> None:
+    if content is not None:
+        deck.path.write_bytes(content)
+    with pytest.raises(error, match=words) as caught:
+        deck.read()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_cassette(deck: Deck) -> None:
+    deck.path.mkdir()
+    with pytest.raises(FormatError, match=r"x\.cassette: a folder, not a cassette"):
+        deck.read()
+
+
+def test_a_recording_that_is_sealed_while_it_is_looked_for_is_found(deck: Deck, monkeypatch) -> None:
+    from tickdeck.cassette import files
+
+    deck.record().seal()
+    looks = iter([deck.part, deck.path])
+    monkeypatch.setattr(files, "find", lambda path: next(looks))
+    assert deck.read() == STORY
+
+
+def test_a_damaged_cassette_is_recovered_and_the_losses_told(deck: Deck) -> None:
+    deck.record().seal()
+    data = bytearray(deck.path.read_bytes())
+    data[len(data) // 3] ^= 1
+    deck.path.write_bytes(data)
+    assert len(deck.verify().findings) == 1
+    report = deck.recover()
+    assert not report.lossless
+    assert report.records + report.lost_records == 100
+    assert len(deck.read(deck.folder / "y.cassette")) == report.records
+    with pytest.raises(UsageError, match=r"y\.cassette exists already"):
+        deck.recover()
+
+
+def test_a_recovery_that_fails_leaves_nothing_behind(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    deck.record().abandon()
+    monkeypatch.setattr(
+        Recording, "seal", lambda self: (_ for _ in ()).throw(StorageError("the disk is full"))
+    )
+    with pytest.raises(StorageError):
+        deck.recover()
+    assert not [name for name in deck.names() if name.startswith("y.")]
+
+
+def test_what_recovery_wrote_is_read_back(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tickdeck.cassette import files
+
+    deck.record().abandon()
+    seal = files.Recording.seal
+
+    def sealed_badly(recording: Recording):
+        survey = seal(recording)
+        data = bytearray(recording.path.read_bytes())
+        data[200] ^= 1
+        recording.path.write_bytes(data)
+        return survey
+
+    monkeypatch.setattr(files.Recording, "seal", sealed_badly)
+    with pytest.raises(
+        StorageError, match=r"what was written does not read back: y\.cassette: damaged at byte"
+    ):
+        deck.recover()

@@ -1,0 +1,169 @@
+import pytest
+
+from tickdeck.cassette import writer
+from tickdeck.cassette.blocks import Bytes, Kind, pack_block, scan
+from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, TrackOpened
+from tickdeck.cassette.recovering import Loss, Salvager
+from tickdeck.cassette.segments import Segment
+from tickdeck.cassette.writer import Encoder, encode_cassette
+
+HEADER = Header(5, "letters", note="keep me")
+STORY: list[Record] = [
+    TrackOpened(0, 0, 1, "stocks"),
+    *(Frame(seq, 10 * seq, 1, Sender.SERVER, TEXT, b"[{T:A %d},{Q:B}]" % seq) for seq in range(1, 40)),
+]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "CHUNK_TARGET", 300)
+
+
+@pytest.fixture
+def sealed(letters) -> bytes:
+    door = letters.door()
+    door.redactions = {"REDACTED-1": {"query apiKey": 1}}
+    return b"".join(encode_cassette(HEADER, STORY, indexer=letters.indexer, redactor=door))
+
+
+def block_of(data: bytes, kind: Kind, number: int = 0):
+    return [block for block in scan(Bytes(data), 12, len(data) - 20) if block.kind == kind][number]
+
+
+def spoil(data: bytes, *blocks) -> bytes:
+    for block in blocks:
+        data = data[: block.end - 1] + bytes([data[block.end - 1] ^ 1]) + data[block.end :]
+    return data
+
+
+def salvage(data: bytes, segments=(), *, unfinished: bool = False) -> tuple[Salvager, list[Record]]:
+    salvager = Salvager("x", Bytes(data), segments, unfinished=unfinished)
+    return salvager, list(salvager.records())
+
+
+def test_all_of_a_sound_cassette_is_saved(sealed: bytes) -> None:
+    salvager, records = salvage(sealed)
+    assert (records, salvager.losses, salvager.open_end, salvager.lost_bytes) == (STORY, [], False, 0)
+    assert (salvager.header, salvager.redactions) == (HEADER, {"REDACTED-1": {"query apiKey": 1}})
+
+
+def test_a_spoilt_chunk_is_lost_alone_and_the_index_says_what_it_was(sealed: bytes) -> None:
+    chunk = block_of(sealed, Kind.CHUNK, 1)
+    salvager, records = salvage(spoil(sealed, chunk))
+    (loss,) = salvager.losses
+    assert records == [record for record in STORY if not loss.first_seq <= record.seq <= loss.last_seq]
+    assert loss.records == loss.last_seq - loss.first_seq + 1
+    assert (loss.from_offset_ns, loss.to_offset_ns) == (10 * loss.first_seq, 10 * loss.last_seq)
+    assert salvager.lost_bytes == chunk.end - chunk.position
+    assert salvager.damages == [
+        f"x: damaged at byte {chunk.position}: the checksum of a block of {len(chunk.payload)} bytes does not match"
+    ]
+
+
+def test_without_an_index_the_holes_in_the_sequence_say_what_is_lost(sealed: bytes) -> None:
+    data = spoil(sealed, block_of(sealed, Kind.CHUNK, 1), block_of(sealed, Kind.INDEX))
+    salvager, records = salvage(data)
+    (loss,) = salvager.losses
+    assert loss.records == len(STORY) - len(records)
+    assert (loss.from_offset_ns, loss.to_offset_ns) == (10 * (loss.first_seq - 1), 10 * (loss.last_seq + 1))
+    assert not salvager.open_end
+
+
+def test_without_an_index_the_footer_says_how_much_is_lost_at_the_end(sealed: bytes) -> None:
+    salvager, records = salvage(spoil(sealed, block_of(sealed, Kind.CHUNK, -1), block_of(sealed, Kind.INDEX)))
+    assert salvager.losses == [
+        Loss(len(STORY) - len(records), len(records), 39, 10 * (len(records) - 1), None)
+    ]
+
+
+def test_what_lay_behind_a_cut_cannot_be_told(sealed: bytes) -> None:
+    salvager, records = salvage(sealed[: block_of(sealed, Kind.CHUNK, 2).position])
+    assert (len(records) > 0, salvager.losses, salvager.open_end) == (True, [], True)
+
+
+def test_nothing_is_lost_where_only_the_end_mark_is(sealed: bytes) -> None:
+    salvager, records = salvage(sealed[:-4])
+    assert (records, salvager.losses, salvager.open_end) == (STORY, [], False)
+
+
+def test_the_footer_gives_a_lost_header_back(sealed: bytes) -> None:
+    salvager, records = salvage(spoil(sealed, block_of(sealed, Kind.HEADER)))
+    assert (records, salvager.header) == (STORY, HEADER)
+
+
+def test_a_header_lost_for_good_is_said(sealed: bytes) -> None:
+    salvager, records = salvage(spoil(sealed, block_of(sealed, Kind.HEADER), block_of(sealed, Kind.FOOTER)))
+    assert (records, salvager.header) == (STORY, None)
+
+
+def test_a_spoilt_magic_loses_nothing(sealed: bytes) -> None:
+    assert salvage(b"????" + sealed[4:])[1] == STORY
+
+
+def test_sound_blocks_of_nonsense_are_damage(sealed: bytes) -> None:
+    data = sealed
+    for kind in (Kind.CHUNK, Kind.SURVEY):
+        block = block_of(data, kind)
+        data = data[: block.position] + pack_block(kind, bytes(len(block.payload))) + data[block.end :]
+    salvager, records = salvage(data)
+    assert len(salvager.damages) == 2
+    assert len(records) + salvager.losses[0].records == len(STORY)
+
+
+def unsealed(letters, records: list[Record]) -> tuple[bytes, dict[int, bytes]]:
+    encoder = Encoder(HEADER, redactor=letters.door())
+    segments: dict[int, bytes] = {}
+    for record in records:
+        row, _ = encoder.add(record)
+        number = encoder.open.number
+        segments[number] = segments.get(number, encoder.segment_opening(number)) + row
+    return encoder.opening(), segments
+
+
+def test_rows_in_segments_are_saved_once(letters, sealed: bytes) -> None:
+    _, segments = unsealed(letters, STORY)
+    beside = [Segment(f"w{number}", Bytes(data)) for number, data in segments.items()]
+    cut = sealed[: block_of(sealed, Kind.CHUNK, 1).end + 9]
+    salvager, records = salvage(cut, beside, unfinished=True)
+    assert (records, salvager.losses, salvager.open_end) == (STORY, [], False)
+    salvager, records = salvage(cut, unfinished=True)
+    assert salvager.open_end, "a torn chunk and no segment to make up for it"
+
+
+def test_a_segment_spoilt_in_the_middle_loses_what_is_spoilt(letters) -> None:
+    head, segments = unsealed(letters, STORY[:6])
+    data = segments[0]
+    rows = [block for block in scan(Bytes(data), 12) if block.kind == Kind.ROW]
+    salvager, records = salvage(head, [Segment("w", Bytes(spoil(data, rows[2])))], unfinished=True)
+    assert [record.seq for record in records] == [0, 1, 3, 4, 5]
+    assert salvager.losses == [Loss(1, 2, 2, 10, 30)]
+    assert not salvager.open_end
+
+
+def test_a_segment_spoilt_at_its_end_leaves_an_open_end(letters) -> None:
+    head, segments = unsealed(letters, STORY[:6])
+    data = segments[0]
+    assert salvage(head, [Segment("w", Bytes(data[:-2]))], unfinished=True)[0].open_end is False
+    salvager, records = salvage(head, [Segment("w", Bytes(data[:-2] + b"??"))], unfinished=True)
+    assert (len(records), salvager.open_end) == (5, True)
+
+
+def test_a_row_of_nonsense_in_a_segment_is_damage(letters) -> None:
+    head, segments = unsealed(letters, STORY[:3])
+    data = segments[0] + pack_block(Kind.ROW, b"\x01") + pack_block(99, b"")
+    salvager, records = salvage(head, [Segment("w", Bytes(data))], unfinished=True)
+    assert (records, len(salvager.damages)) == (STORY[:3], 1)
+
+
+def test_holes_without_damage_are_how_the_cassette_was_made(letters) -> None:
+    records = [STORY[0], STORY[5], STORY[9]]
+    head, segments = unsealed(letters, records)
+    salvager, saved = salvage(head, [Segment("w", Bytes(segments[0]))], unfinished=True)
+    assert (saved, salvager.losses) == (records, [])
+
+
+@pytest.mark.parametrize("data", [b"", b"something else altogether", bytes(5000)])
+def test_nothing_can_be_saved_of_what_is_no_cassette(data: bytes) -> None:
+    with pytest.raises(FormatError, match="x: not a cassette, or nothing of it is left"):
+        Salvager("x", Bytes(data))
