@@ -25,3 +25,8 @@ def normalise(channel: str) -> str:
     """The one name of a channel: forex pairs with ``/``, all else exactly as it came."""
     topic, dot, symbol = channel.partition(".")
     return topic + dot + symbol.replace("-", "/") if topic in FOREX_TOPICS else channel
+
+
+def wildcard_of(channel: str) -> str:
+    """The wildcard that covers a channel: ``T.*`` for ``T.BRK.B``."""
+    return f"{topic_of(channel)}.{WILDCARD}"

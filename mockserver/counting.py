@@ -41,7 +41,7 @@ class EventCounts:
     def _all_totals(self) -> dict[str, int]:
         tape = self._cutter.tape
         totals: dict[str, int] = {}
-        counted = tape.channels.items()
+        counted: Iterable[tuple[str, int]] = tape.channels.items()
         if tape.ownership.contested:
             counted = ((name, len(seqs)) for view in tape.views() for name, seqs in self._events(view))
         for channel, events in counted:

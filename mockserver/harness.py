@@ -27,7 +27,7 @@ from tickdeck.mockserver.server import Line, Player
 Result = TypeVar("Result")
 
 
-class Waited(TickdeckError, TimeoutError):
+class WaitTimeoutError(TickdeckError, TimeoutError):
     """What was waited for did not come; the text says where things stood."""
 
 
@@ -76,12 +76,16 @@ class AsyncMarket(_Handle):
         self._player.drop(code=code, reason=reason)
 
     async def wait_started(self, timeout: float = 30) -> None:
-        """Until the tape runs; `Waited` after ``timeout`` seconds."""
+        """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
         await _wait(self._player, self._player.wait_started, "the start of the tape", timeout)
 
     async def wait_finished(self, timeout: float = 30) -> None:
-        """Until the tape has ended and was sent; `Waited` after ``timeout`` seconds."""
+        """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
         await _wait(self._player, self._player.wait_finished, "the end of the tape", timeout)
+
+    async def wait_left(self, timeout: float = 30) -> None:
+        """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
+        await _wait(self._player, self._player.wait_left, "the last client to leave", timeout)
 
 
 class PlainMarket(_Handle):
@@ -100,12 +104,16 @@ class PlainMarket(_Handle):
         self._call(lambda: self._player.drop(code=code, reason=reason))
 
     def wait_started(self, timeout: float = 30) -> None:
-        """Until the tape runs; `Waited` after ``timeout`` seconds."""
+        """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
         self._run(_wait(self._player, self._player.wait_started, "the start of the tape", timeout))
 
     def wait_finished(self, timeout: float = 30) -> None:
-        """Until the tape has ended and was sent; `Waited` after ``timeout`` seconds."""
+        """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
         self._run(_wait(self._player, self._player.wait_finished, "the end of the tape", timeout))
+
+    def wait_left(self, timeout: float = 30) -> None:
+        """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
+        self._run(_wait(self._player, self._player.wait_left, "the last client to leave", timeout))
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -207,4 +215,4 @@ async def _wait(player: Player, wait: Callable[[], Awaitable[None]], what: str, 
         async with asyncio.timeout(timeout):
             await wait()
     except TimeoutError:
-        raise Waited(f"waited {timeout:g} s for {what}; {player.situation()}") from None
+        raise WaitTimeoutError(f"waited {timeout:g} s for {what}; {player.situation()}") from None

@@ -62,14 +62,14 @@ class RestDesk:
         asked = Asked.of(request.method, request.raw_path)
         key = self._key_of(request)
         if key is None or not self._keys.accepts(key):
-            refusal = bad_key(self._wording.rest_refusal) if key else NO_KEY
+            refusal = bad_key(self._wording.bad_key) if key else NO_KEY
             self._refused += 1
             self._note([self._entry("request", asked, None, status=refusal.http)])
             return _refuse(refusal)
         timeline = self._timelines.of(key)
         found = self._find(asked, timeline)
         if isinstance(found, Miss):
-            self._misses.append({"asked": self._shown(asked), "sentence": found.sentence})
+            self._misses.append({"asked": f"{asked.method} {self._shown(asked)}", "sentence": found.sentence})
             self._note([self._entry("miss", asked, timeline, sentence=found.sentence)])
             return _refuse(not_recorded(found.sentence))
         self._served += 1

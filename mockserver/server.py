@@ -158,6 +158,10 @@ class Player:
         """Until a timeline has come to its end and its clients were sent all of it."""
         await self._until(self._has_finished)
 
+    async def wait_left(self) -> None:
+        """Until no socket is connected."""
+        await self._until(lambda: not self._connections)
+
     async def wait_client(self) -> None:
         """Until anybody came, by socket or by request."""
         await self._until(lambda: bool(self._clients or (self._desk and self._desk.asked)))
@@ -314,7 +318,7 @@ class Player:
         if entry.position_ns is not None:
             line["position_ns"] = entry.position_ns
             line["market_time"] = self.market_time(entry.position_ns)
-        return line | entry.parts
+        return {**line, **entry.parts}
 
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""

@@ -49,7 +49,7 @@ class Connection:
         self._on_idle = on_idle
         self._transport: asyncio.Transport | None = None
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Speak with the client until one side ends it."""
         socket = web.WebSocketResponse(
             autoping=False, autoclose=False, compress=False, max_msg_size=LONGEST_MESSAGE

@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import merge
 from itertools import accumulate, groupby, repeat
 from operator import itemgetter
@@ -117,11 +118,10 @@ class Tape:
                 counts[channel] = counts.get(channel, 0) + seen.events
         return counts
 
-    @property
+    @cached_property
     def end_ns(self) -> int:
         """The position of the last frame; -1 if there is none."""
-        lasts = [seen.last_offset_ns for track in self._tracks.values() for seen in track.channels.values()]
-        return max(lasts, default=self.zero_ns - 1) - self.zero_ns
+        return self.position_behind(self.last_seq + 1)
 
     @property
     def last_seq(self) -> int:
