@@ -47,7 +47,7 @@ class Deck:
         """Append all, count what was kept, and seal."""
         for start in range(0, len(STORY), 7):
             recording.append(STORY[start : start + 7])
-            self.kept = start + 7
+            self.kept = min(start + 7, len(STORY))
         recording.seal()
 
     def read(self, path: Path | None = None) -> list[Record]:
