@@ -41,14 +41,13 @@ class Ownership:
                 (elder, spans) for elder, spans in before if end_seq(elder) > track.opened_seq
             ]
             before.append((track, _spans(track)))
-
-    @property
-    def contested(self) -> bool:
+        self.contested = any(self._elder.values())
         """Whether any two tracks were ever open at once."""
-        return any(self._elder.values())
 
     def excluded(self, track: int, channel: str) -> Sequence[tuple[int, int]]:
         """Where (in sequence) an elder track has the channel, so that this one's events are not on the tape."""
+        if not self._elder[track]:
+            return ()
         topic = wildcard_of(channel)
         return [
             span

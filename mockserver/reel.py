@@ -18,6 +18,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, chain
 
 from tickdeck.cassette.chunks import Lane
@@ -137,6 +138,7 @@ class Cutter:
         ]
 
 
+@lru_cache(maxsize=1 << 16)
 def wants(wanted: frozenset[str], channel: str) -> bool:
     """Whether a set of channels lets an event through; a status (no channel) never is."""
     return channel != "" and (channel in wanted or wildcard_of(channel) in wanted)

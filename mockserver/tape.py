@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
-from itertools import accumulate, groupby, repeat
-from operator import itemgetter
+from itertools import accumulate, chain, groupby, repeat
+from operator import itemgetter, sub
 
 from tickdeck.cassette.chunks import Lane
 from tickdeck.cassette.errors import UsageError
@@ -188,9 +188,9 @@ class Tape:
         chunk = self._cassette.chunk(self._refs[number].number)
         lanes = [lane for lane in chunk.lanes if lane.track in self._tracks]
         runs, seqs = _in_order(lanes)
-        offsets = [offset for run in runs for offset in run.lane.offsets[run.first : run.last]]
-        floor, zero = self._floors[number], self.zero_ns
-        positions = list(accumulate((offset - zero for offset in offsets), max, initial=floor))[1:]
+        offsets = chain.from_iterable(run.lane.offsets[run.first : run.last] for run in runs)
+        since_zero = map(sub, offsets, repeat(self.zero_ns))
+        positions = list(accumulate(since_zero, max, initial=self._floors[number]))[1:]
         return View(number, chunk.channels, runs, seqs, positions)
 
 

@@ -110,14 +110,14 @@ def test_the_settle_time_counts_from_the_last_action(tape: Cassette) -> None:
     with MockServer(tape, speed="max", settle=5) as market, client(market) as bot:
         ask(bot, "subscribe", "T.A")
         assert receive(bot, 1) == [ack("T.A")]
-        with pytest.raises(WaitTimeoutError, match="waited 0.1 s for the start of the tape"):
+        with pytest.raises(WaitTimeoutError, match="for the start of the tape"):
             market.wait_started(timeout=0.1)
 
 
 def test_a_wait_that_fails_says_where_things_stand(tape: Cassette) -> None:
     with MockServer(tape, speed="max") as market:
         with pytest.raises(
-            WaitTimeoutError, match="waited 0.05 s for the end of the tape; it never started: no client"
+            WaitTimeoutError, match=r"waited 0\.05 s for the end of the tape; it never started: no client"
         ):
             market.wait_finished(timeout=0.05)
         with (
@@ -344,14 +344,13 @@ def test_a_taken_port_is_one_clear_sentence(tape: Cassette) -> None:
 
 
 def test_both_loopback_addresses_are_served_where_the_machine_has_them(tape: Cassette) -> None:
-    if not socket.has_ipv6:
-        pytest.skip("this Python has no IPv6")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
     with MockServer(tape) as market:
-        try:
-            with socket.create_connection(("::1", market.port), timeout=10):
-                pass
-        except OSError as error:
-            assert "assign requested address" in str(error) or "not supported" in str(error)
+        with socket.create_connection(("::1", market.port), timeout=10) as there:
+            assert there.getpeername()[1] == market.port
 
 
 async def test_the_async_handle_is_awaited(tape: Cassette) -> None:
