@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from tickdeck.cassette.files import open_cassette
     from tickdeck.cassette.reader import Cassette
-    from tickdeck.mockserver.server import MockServer
+    from tickdeck.mockserver.harness import MockServer
 
     __version__: str
 
@@ -44,7 +44,7 @@ __all__ = [
 _HOMES = {
     "Cassette": "tickdeck.cassette.reader",
     "FormatError": "tickdeck.cassette.errors",
-    "MockServer": "tickdeck.mockserver.server",
+    "MockServer": "tickdeck.mockserver.harness",
     "RecordingError": "tickdeck.cassette.errors",
     "ReplayError": "tickdeck.cassette.errors",
     "StorageError": "tickdeck.cassette.errors",

@@ -119,6 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(_sentence(error), Exit.USAGE)
     except (TickdeckError, OSError) as error:
         return _complain(_words(error), exit_of(error))
+    except Exception as error:
+        if os.environ.get("TICKDECK_TRACEBACK"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _complain(f"a defect of tickdeck: {what}; TICKDECK_TRACEBACK=1 shows where", Exit.DIFFERENT)
     return outcome if isinstance(outcome, int) else Exit.FINE
 
 

@@ -14,16 +14,25 @@ VERSION: Final = 1
 
 
 class JsonLines:
-    """Writes objects as lines; what it is given must have a ``kind``."""
+    """Writes objects as lines; what it is given must have a ``kind``.
+
+    Nobody is obliged to read them: when the reader is gone the rest is dropped, and what is told about goes on.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._closed = False
 
     def tell(self, line: Mapping[str, object]) -> None:
         """One line, stamped with the present time in UTC."""
+        if self._closed:
+            return
         stamped = {"kind": line["kind"], "v": VERSION, "time": utc(time.time_ns()), **line}
-        self._stream.write(compact(stamped) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(compact(stamped) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            self._closed = True
 
 
 def compact(value: object) -> str:

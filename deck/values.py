@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
+from tickdeck.cassette.errors import UsageError
+
+_HIGHEST_PORT: Final = 65535
 _UNITS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
 _WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})+")
@@ -23,50 +26,60 @@ def parse_duration(text: str) -> int:
     return int(sum(Fraction(amount) * _UNITS[unit] for amount, unit in _PIECE.findall(text)))
 
 
-class DurationType(click.ParamType):
-    """``50ms``, ``60s``, ``1h30m``: nanoseconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_duration(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no duration; write 50ms, 60s or 1h30m", param, ctx)
+def parse_address(text: str) -> tuple[str, int]:
+    """``127.0.0.1:8421``, ``[::1]:8421``, ``:0``, ``8421``: host and port. `UsageError` for anything else."""
+    host, _colon, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > _HIGHEST_PORT or (":" in host and not host.startswith("[")):
+        raise UsageError(f"{text!r} is no address; write 127.0.0.1:8421")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class MomentType(click.ParamType):
-    """A place on a cassette: a duration since its epoch (``90s``), or an instant (``2020-01-02T14:30:05Z``).
-
-    The value is a pair: is it since the epoch, and the nanoseconds (since the epoch, or since 1970).
-    """
-
-    name = "moment"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[bool, int]:
-        if isinstance(value, tuple):
-            return value
-        text = str(value)
-        try:
-            return True, parse_duration(text)
-        except ValueError:
-            pass
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is no moment; write 90s or 2020-01-02T14:30:05Z", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(f"{text!r} names no zone; end it with Z or an offset such as -05:00", param, ctx)
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return False, (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
+def next_time_of_day(text: str, zone: tzinfo, *, now_ns: int) -> int:
+    """When the clock in ``zone`` next shows ``16:00``, in ns since 1970; else `UsageError`."""
+    try:
+        wanted = time.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time of day; write 16:00") from None
+    now = datetime.fromtimestamp(now_ns // 10**9, tz=UTC).astimezone(zone)
+    moment = datetime.combine(now.date(), wanted, tzinfo=zone)
+    if moment <= now:
+        moment = datetime.combine(now.date() + timedelta(days=1), wanted, tzinfo=zone)
+    return int(moment.timestamp()) * 10**9
 
 
-DURATION: Final = DurationType()
-MOMENT: Final = MomentType()
+def duration(text: str) -> int:
+    """A click type: see `parse_duration`."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no duration; write 50ms, 60s or 1h30m") from None
+
+
+class Moment(NamedTuple):
+    """A place on a cassette: nanoseconds since its epoch, or (``absolute``) since 1970."""
+
+    ns: int
+    absolute: bool
+
+    def offset_ns(self, epoch_ns: int) -> int:
+        """Nanoseconds since the epoch."""
+        return self.ns - epoch_ns if self.absolute else self.ns
+
+
+def moment(text: str) -> Moment:
+    """A click type: a duration since the epoch (``90s``), or an instant (``2020-01-02T14:30:05Z``)."""
+    try:
+        return Moment(parse_duration(text), absolute=False)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no moment; write 90s or 2020-01-02T14:30:05Z") from None
+    if instant.tzinfo is None:
+        raise click.BadParameter(f"{text!r} names no zone; end it with Z or an offset such as -05:00")
+    since = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    return Moment((since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000, absolute=True)
 
 
 class TakesCommand(click.Command):

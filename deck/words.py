@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import zoneinfo
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-SECOND: Final = 1_000_000_000
+from tickdeck.dialects import markets
 
-_NEW_YORK: Final = "America/New_York"
-_ZONES: Final[Mapping[str, str]] = {
-    "stocks": _NEW_YORK,
-    "options": _NEW_YORK,
-    "indices": _NEW_YORK,
-    "futures": "America/Chicago",
-}
-"""Where the clock on the wall hangs; forex and crypto have none, and are told in UTC."""
+SECOND: Final = 1_000_000_000
 
 
 def count(number: int, thing: str = "") -> str:
@@ -56,14 +50,9 @@ def offset(ns: int) -> str:
 
 
 def zone_of(market: str) -> tzinfo:
-    """The zone a market's day is told in; UTC where there is none, or no zone database."""
-    import zoneinfo
-
-    name = _ZONES.get(market.partition("/")[0])
-    if name is None:
-        return UTC
+    """The zone a market's day is told in; UTC where this machine has no zone database."""
     try:
-        return zoneinfo.ZoneInfo(name)
+        return zoneinfo.ZoneInfo(markets.zone_of(market))
     except zoneinfo.ZoneInfoNotFoundError:
         return UTC
 

@@ -1,0 +1,120 @@
+"""What `tickdeck play` says to a person: the JSON lines in words, with market time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+from tickdeck.cassette.reader import Cassette
+from tickdeck.mockserver.options import PlayOptions
+from tickdeck.paste import paste_lines
+from tickdeck.words import count, duration, market_time, offset, size
+
+Line = Mapping[str, Any]
+MOST_CHANNELS: Final = 6
+
+
+class PlayWords:
+    """Says each line on stderr; what needs no words is left out."""
+
+    def __init__(self, cassette: Cassette, options: PlayOptions) -> None:
+        self._cassette = cassette
+        self._options = options
+        markets = [track.market for track in cassette.survey.tracks.values()]
+        self._market = markets[0] if markets else "stocks"
+        self._say: Mapping[str, Callable[[Line], str]] = {
+            "listening": self._listening,
+            "connected": lambda line: f"{_who(line)} connected to {line['market']}",
+            "authenticated": lambda line: f"{_who(line)} authenticated",
+            "refused": lambda line: f"{_who(line)} was refused",
+            "subscribed": lambda line: (
+                f"{_who(line)} subscribed to {_some(line['channels'])}{_unrecorded(line)}"
+            ),
+            "unsubscribed": lambda line: f"{_who(line)} unsubscribed from {_some(line['channels'])}",
+            "request": lambda line: f"{line['method']} {line['url']}: {line['status']}",
+            "miss": lambda line: f"{line['sentence']}",
+            "started": lambda line: (
+                f"{_course(line)} started at {self._when(line)}, speed {self._options.speed}"
+            ),
+            "resumed": lambda line: f"{_course(line)} resumed at {self._when(line)}",
+            "gap": self._gap,
+            "finished": lambda line: f"{_course(line)} came to the end of the tape at {self._when(line)}",
+            "left": lambda line: f"{_who(line)} left: {_ending(line)}",
+            "misstep": lambda line: f"{_who(line)} made a misstep: {line['misstep']}, {line['detail']}",
+            "report": _report,
+        }
+
+    def tell(self, line: Line) -> None:
+        """One line in words."""
+        say = self._say.get(line["kind"])
+        if say is not None:
+            click.echo(say(line), err=True)
+
+    def _listening(self, line: Line) -> str:
+        header, survey = self._cassette.header, self._cassette.survey
+        first = market_time(header.epoch_ns + (survey.first_offset_ns or 0), self._market)
+        length = (survey.last_offset_ns or 0) - (survey.first_offset_ns or 0)
+        playing = (
+            f"playing {self._cassette.name}: {header.source}, {duration(length)} from {first}, "
+            f"{count(sum(track.frames for track in survey.tracks.values()), 'frame')}, "
+            f"{count(survey.interactions, 'REST answer')}; wording: {line['profile']}"
+        )
+        paste = paste_lines(self._cassette, line, market=self._market)
+        return "\n".join((playing, *paste, f"the tape starts {_gate(self._options)}; Ctrl-C ends the run"))
+
+    def _gap(self, line: Line) -> str:
+        return (
+            f"{_course(line)}: the recording has a gap of {duration(line['length_ns'])} on {line['market']} "
+            f"from {self._when(line)}: {line['reason']}"
+        )
+
+    def _when(self, line: Line) -> str:
+        wall = datetime.fromisoformat(line["market_time"])
+        wall_ns = int(wall.timestamp()) * 10**9 + wall.microsecond * 1000
+        shown = market_time(wall_ns, str(line.get("market", self._market)))
+        return f"{shown} ({offset(max(line['position_ns'], 0))})"
+
+
+def _who(line: Line) -> str:
+    return f"client {line['client']}"
+
+
+def _course(line: Line) -> str:
+    return f"timeline {line['timeline']}" + (f", run {line['run']}" if line.get("run", 1) > 1 else "")
+
+
+def _some(channels: Sequence[str]) -> str:
+    rest = len(channels) - MOST_CHANNELS
+    return ", ".join(channels[:MOST_CHANNELS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _unrecorded(line: Line) -> str:
+    return f" (never recorded: {_some(line['unrecorded'])})" if line["unrecorded"] else ""
+
+
+def _ending(line: Line) -> str:
+    how = "without a close frame" if line["code"] is None else f"code {line['code']}"
+    return f"{how}, by the {line['by']}" + (f", {line['reason']!r}" if line["reason"] else "")
+
+
+def _gate(options: PlayOptions) -> str:
+    match options.start_on:
+        case "connect" | "auth" | "subscribe":
+            return {"connect": "when a client connects", "auth": "when a client has authenticated"}.get(
+                options.start_on, "with the first subscription"
+            )
+        case channels:
+            return f"when {', '.join(getattr(channels, 'names', ()))} are held"
+
+
+def _report(line: Line) -> str:
+    tapes = [
+        f"{_who(row)}: {count(row['frames'], 'frame')}, {size(row['bytes'])}, digest {row['digest']}"
+        for row in line["clients"]
+    ]
+    asked = ", ".join(f"{number:,} {outcome}" for outcome, number in line["requests"].items())
+    late = ", ".join(f"{name[:-3]} {duration(late_ns)}" for name, late_ns in line["lateness"].items())
+    return "\n".join((*tapes, f"requests: {asked}; {count(line['missteps'], 'misstep')}; lateness {late}"))

@@ -1,0 +1,123 @@
+"""A run of `tickdeck play`: the server, perhaps a command beside it, signals, and what the run comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tickdeck.cassette.errors import ReplayError, UsageError
+from tickdeck.cassette.reader import Cassette
+from tickdeck.exits import Exit
+from tickdeck.jsonlines import JsonLines
+from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.server import Player
+from tickdeck.play_words import PlayWords
+from tickdeck.signals import Signals, reached_by_terminal
+from tickdeck.words import duration
+
+Line = Mapping[str, object]
+PATIENCE_NS: Final = 60 * 10**9
+"""How long --once waits for a first client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When a run is over. ``wait_ns`` of ``None`` is a minute with ``once``, else for ever."""
+
+    once: bool = False
+    wait_ns: int | None = None
+    allow_unmatched: bool = False
+
+    @property
+    def patience_ns(self) -> int | None:
+        """How long to wait for a first client."""
+        return PATIENCE_NS if self.once and self.wait_ns is None else self.wait_ns
+
+
+def play(
+    cassette: Cassette, options: PlayOptions, *, ends: Ends, command: tuple[str, ...], as_json: bool
+) -> int:
+    """Play until a signal, the end (``ends``) or the end of ``command``; return the exit code."""
+    tell: Callable[[Line], None] = (
+        JsonLines(sys.stdout).tell if as_json else PlayWords(cassette, options).tell
+    )
+    return asyncio.run(_run(Player(cassette, options, tell=tell), tell, ends=ends, command=command))
+
+
+async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, command: tuple[str, ...]) -> int:
+    with Signals() as signals:
+        await player.start()
+        try:
+            code = await (
+                _beside(player, command, signals) if command else _until_over(player, ends, signals)
+            )
+        finally:
+            await player.stop()
+            report = player.report()
+            tell(report)
+    return code or (Exit.UNMATCHED if report["misses"] and not ends.allow_unmatched else Exit.FINE)
+
+
+async def _until_over(player: Player, ends: Ends, signals: Signals) -> int:
+    """Until a signal, or the end that ``ends`` describes."""
+    over: list[asyncio.Future[Any]] = [asyncio.ensure_future(signals.first())]
+    if ends.once:
+        over.append(asyncio.ensure_future(player.wait_done()))
+    somebody = asyncio.ensure_future(_somebody(player, ends.patience_ns))
+    try:
+        await asyncio.wait([somebody, *over], return_when=asyncio.FIRST_COMPLETED)
+        if somebody.done():
+            somebody.result()
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (somebody, *over):
+            task.cancel()
+    return Exit.FINE
+
+
+async def _somebody(player: Player, patience_ns: int | None) -> None:
+    try:
+        await asyncio.wait_for(player.wait_client(), None if patience_ns is None else patience_ns / 1e9)
+    except TimeoutError:
+        raise ReplayError(f"no client came within {duration(patience_ns or 0)}") from None
+
+
+async def _beside(player: Player, command: tuple[str, ...], signals: Signals) -> int:
+    try:
+        child = await asyncio.create_subprocess_exec(*command, env=environment(player))
+    except OSError as error:
+        raise UsageError(f"cannot start {command[0]}: {(error.strerror or str(error)).lower()}") from error
+    passing = asyncio.ensure_future(_pass_on(child, signals))
+    try:
+        code = await child.wait()
+    finally:
+        passing.cancel()
+        if child.returncode is None:
+            child.kill()
+    return 128 - code if code < 0 else code
+
+
+async def _pass_on(child: asyncio.subprocess.Process, signals: Signals) -> None:
+    async for number in signals:
+        if number == signal.SIGINT and reached_by_terminal():
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+
+
+def environment(player: Player) -> dict[str, str]:
+    """Ours, and where the command finds the server."""
+    return {
+        **os.environ,
+        "TICKDECK_HTTP": player.http_url,
+        "TICKDECK_WS": player.ws_url,
+        "TICKDECK_FEED": player.feed,
+        "POLYGON_WS_URL": f"{player.ws_url}/stocks",
+        "DATA_PROXY_WS": f"{player.ws_url}/stocks",
+    }

@@ -1,0 +1,50 @@
+"""SIGINT and SIGTERM as something to await: a signal is how a run normally ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from types import FrameType
+from typing import Final
+
+_WANTED: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class Signals:
+    """While entered, the signals go into a queue; an async iterator over their numbers."""
+
+    def __enter__(self) -> Signals:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[int] = asyncio.Queue()
+        self._before = {number: signal.getsignal(number) for number in _WANTED}
+        for number in _WANTED:
+            signal.signal(number, self._arrived)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    async def first(self) -> int:
+        """The next signal."""
+        return await self._queue.get()
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        while True:
+            yield await self._queue.get()
+
+    def _arrived(self, number: int, _frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, number)
+
+
+def reached_by_terminal() -> bool:
+    """Whether Ctrl-C goes to our children anyway: we are the foreground of a terminal."""
+    try:
+        with open("/dev/tty", "rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except (OSError, AttributeError):
+        return False

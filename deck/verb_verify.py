@@ -1,0 +1,41 @@
+"""`tickdeck verify`: believe nothing, check everything."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tickdeck.cassette.files import verify_file
+from tickdeck.cassette.verify import VerifyReport
+from tickdeck.exits import Exit
+from tickdeck.jsonlines import JsonLines
+from tickdeck.words import count, size
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON line on stdout.")
+def command(file: Path, as_json: bool) -> int:
+    """Check FILE: every checksum, the order, the content digest, the index against the content.
+
+    Each finding is a line; any finding is exit code 3.
+    """
+    report = verify_file(file)
+    if as_json:
+        JsonLines(sys.stdout).tell({"kind": "verify", "ok": report.ok, **asdict(report)})
+    else:
+        click.echo("\n".join((*map(str, report.findings), _verdict(report))))
+    return Exit.FINE if report.ok else Exit.BAD_CASSETTE
+
+
+def _verdict(report: VerifyReport) -> str:
+    state = "sealed" if report.sealed else "not sealed"
+    checked = (
+        f"{count(report.chunks, 'chunk')}, {count(report.records, 'record')}, {size(report.size)}, {state}"
+    )
+    index = "" if report.reindexed else "; made by another release, so that its event index was not compared"
+    outcome = "sound" if report.ok else count(len(report.findings), "finding")
+    return f"{report.name}: {outcome}: {checked}{index}"
