@@ -243,8 +243,9 @@ def decode_chunk(payload: bytes) -> Chunk:
 
 
 def _side(blob: bytes, position: int, column: bytes) -> tuple[Record, ...]:
-    starts = starts_of(unpack_column(column, most=len(blob) - position))
-    if starts[-1] != len(blob) - position or min(starts) < 0:
+    lengths = unpack_column(column, most=len(blob) - position)
+    starts = starts_of(lengths)
+    if starts[-1] != len(blob) - position or min(lengths, default=1) < 1:
         raise FormatError("the rows of a chunk's side do not fill its blob")
     rows = (blob[position + start : position + end] for start, end in pairwise(starts))
     return tuple(record_of(unpack(row)) for row in rows)

@@ -201,9 +201,9 @@ def _rename(disk: Disk, part: Path, path: Path) -> None:
 def _begin(path: Path, opening: bytes, *, replace: bool, disk: Disk) -> int:
     """The descriptor of a new recording's file, with its opening on disk."""
     part = part_of(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{path.name} is a folder")
-    if path.exists() and not replace:
+    if os.path.exists(path) and not replace:
         raise UsageError(f"{path.name} exists already; choose another name, or remove it first")
     _clear_leftovers(path, part, disk)
     try:
@@ -228,10 +228,10 @@ def _begin(path: Path, opening: bytes, *, replace: bool, disk: Disk) -> int:
 
 def _clear_leftovers(path: Path, part: Path, disk: Disk) -> None:
     """A recorder killed while it named the sealed file leaves a second name of it. Rows are never removed."""
-    if path.exists() and part.exists() and path.samefile(part):
+    if os.path.exists(path) and os.path.exists(part) and path.samefile(part):
         with storing(part):
             disk.unlink(part)
-    if not part.exists() and (left := segments_of(part)):
+    if not os.path.exists(part) and (left := segments_of(part)):
         raise UsageError(f"{left[0].name} is left from a recording that is gone; move it away first")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def segments_of(part: Path) -> list[Path]:
 def find(path: Path) -> Path:
     """The file of this name, or the recording that will have it; UsageError when there is neither."""
     for candidate in (path, part_of(path), path):  # sealing may rename it between two looks
-        if candidate.exists():
+        if os.path.exists(candidate):
             return candidate
     raise UsageError(f"no such cassette: {path}")
 

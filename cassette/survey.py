@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, sub
+from typing import assert_never
 
 from tickdeck.cassette.chunkcodec import build_chunk
 from tickdeck.cassette.chunks import Chunk, Lane
@@ -149,6 +150,8 @@ class SurveyTaker:
                 survey.anchors += 1
             case Profile():
                 survey.profile = dict(record.values)
+            case _:
+                assert_never(record)
 
     def _track(self, track: int, seq: int, offset_ns: int) -> TrackSummary:
         """The track's summary; one is made for a track whose opening is not on the cassette."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tickdeck.cassette import spool, writer
-from tickdeck.cassette.disk import Disk, is_locked, rename_without_replacing
+from tickdeck.cassette import places, spool, writer
+from tickdeck.cassette.disk import Disk, FileBytes, is_locked, rename_without_replacing
 from tickdeck.cassette.errors import FormatError, StorageError, UsageError
 from tickdeck.cassette.files import Recording, open_cassette, recover, verify_file
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Source, TrackOpened
@@ -357,8 +357,10 @@ def test_rows_are_synced_within_the_interval_also_when_nothing_follows(
                 synced.set()
 
     recording = deck.create(opener=Watched())
-    recording.append(STORY[:2])
-    assert synced.wait(30)
+    for start in (0, 2):
+        synced.clear()
+        recording.append(STORY[start : start + 2])
+        assert synced.wait(30)
     recording.abandon()
 
 
@@ -378,6 +380,59 @@ def test_a_file_system_without_links_still_replaces_nothing(tmp_path: Path) -> N
     with pytest.raises(FileExistsError):
         rename_without_replacing(disk, source, target)
     assert target.read_bytes() == b"new"
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(deck: Deck) -> None:
+    deck.path = deck.folder / ("x" * 300)
+    with pytest.raises(StorageError, match=r"cannot write x+\.part: the name is too long"):
+        deck.create()
+    with pytest.raises(UsageError, match="no such cassette: "):
+        deck.read()
+
+
+def test_a_file_that_does_not_open_is_one_sentence(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(StorageError, match="cannot read loop: "):
+        FileBytes(loop)
+
+
+def test_a_disk_that_fails_while_reading_is_one_sentence(deck: Deck) -> None:
+    class Broken:
+        def seek(self, position: int) -> None:
+            raise OSError(errno.EIO, "input/output error")
+
+    deck.record().seal()
+    source = FileBytes(deck.path)
+    source.close()
+    source._file = Broken()
+    with pytest.raises(
+        StorageError, match=r"cannot read x\.cassette: the disk reports an input/output error"
+    ):
+        source.read_at(0, 1)
+
+
+def test_a_segment_that_goes_while_it_is_looked_for_is_passed_over(deck: Deck, monkeypatch) -> None:
+    deck.record().abandon()
+    there = places.segments_of(deck.part)
+    monkeypatch.setattr(places, "segments_of", lambda part: [deck.folder / "gone.w1", *there])
+    assert deck.read() == STORY
+
+
+def test_a_folder_that_is_gone_has_no_segments(tmp_path: Path) -> None:
+    assert places.segments_of(tmp_path / "gone" / "x.cassette.part") == []
+
+
+def test_the_dialect_of_the_header_indexes_unless_another_is_given(deck: Deck) -> None:
+    header = Header(0)
+    recording = Recording.create(deck.path, header, redactor=deck.letters.door())
+    recording.append([Frame(0, 0, 1, Sender.SERVER, TEXT, b'[{"ev":"T","sym":"MSFT"}]')])
+    with open_cassette(deck.path) as cassette:
+        assert cassette.chunk(0).channels == ("", "T.MSFT")
+    recording.seal()
+    assert verify_file(deck.path).ok
+    with open_cassette(deck.path) as cassette:
+        assert cassette.chunk(0).channels == ("", "T.MSFT")
 
 
 def test_a_file_that_is_gone_is_not_locked(tmp_path: Path) -> None:

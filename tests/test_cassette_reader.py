@@ -33,8 +33,9 @@ STORY: list[Record] = [
     BodyPart(40, 400, 7, b"ab" * 100),
     BodyPart(41, 401, 7, b"cd"),
     *(Frame(seq, 10 * seq, 1, Sender.SERVER, TEXT, b"[{T:A %d}]" % seq) for seq in range(42, 60)),
-    replace(ASKED, seq=60),
-    replace(ASKED, seq=61, interaction=8, body_parts=0, body=b"whole"),
+    TrackOpened(60, 600, 2, "stocks"),
+    replace(ASKED, seq=61),
+    replace(ASKED, seq=62, interaction=8, body_parts=0, body=b"whole"),
 ]
 
 
@@ -128,7 +129,7 @@ def test_opening_reads_the_ends_of_a_file_only(letters) -> None:
 def test_a_reference_slices_as_a_sequence(letters) -> None:
     refs = opened(sealed(letters)).chunk_refs()
     assert refs[1:3] == [refs[1], refs[2]]
-    assert refs[-1].last_seq == 61
+    assert refs[-1].last_seq == 62
     assert refs[0].tracks == (1,)
     with pytest.raises(IndexError):
         refs[len(refs)]

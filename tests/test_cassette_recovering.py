@@ -101,6 +101,12 @@ def test_a_spoilt_magic_loses_nothing(sealed: bytes) -> None:
     assert salvage(b"????" + sealed[4:])[1] == STORY
 
 
+def test_blocks_of_a_later_version_are_passed_over(sealed: bytes) -> None:
+    chunk = block_of(sealed, Kind.CHUNK)
+    data = sealed[: chunk.position] + pack_block(4711, b"later") + sealed[chunk.position :]
+    assert salvage(data)[1] == STORY
+
+
 def test_sound_blocks_of_nonsense_are_damage(sealed: bytes) -> None:
     data = sealed
     for kind in (Kind.CHUNK, Kind.SURVEY):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette.chunkcodec import build_chunk
+from tickdeck.cassette.columns import pack_column
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.packing import pack, unpack
 from tickdeck.cassette.records import (
@@ -114,6 +115,7 @@ def test_a_survey_comes_back_as_it_was(letters) -> None:
         ("tracks", [7]),
         ("gaps", [b"\x01"]),
         ("gaps", [7]),
+        ("tracks", [{"closed_by": 7}]),
         ("gaps", [pack([7, 0, 0, 0])]),
         ("redactions", {"REDACTED-1": 7}),
         ("redactions", {"REDACTED-1": {"place": "often"}}),
@@ -134,6 +136,7 @@ def test_what_is_no_survey_is_refused(letters, key: str, value: object) -> None:
         ("holdings", [[1, 2, 3, 4]]),
         ("channels", ["T.A"]),
         ("channel_events", b""),
+        ("channel_events", pack_column([1])),
         ("track", None),
     ],
 )

@@ -194,6 +194,14 @@ def test_an_index_of_another_revision_is_not_compared(sealed: bytes, letters) ->
     assert (report.ok, report.reindexed) == (True, False)
 
 
+def test_an_index_of_mixed_revisions_is_compared_where_it_can_be(sealed: bytes, verify) -> None:
+    def revise(blocks: list) -> None:
+        blocks[1][1] = encode_chunk(decode_chunk(blocks[1][1]), indexer="letters", revision=4)
+
+    report = verify(put(sealed, revise))
+    assert (report.ok, report.reindexed) == (True, False)
+
+
 def test_a_dialect_that_this_release_does_not_know_is_a_finding(sealed: bytes) -> None:
     def find(name: str):
         raise FormatError(f"the dialect {name} is unknown")
