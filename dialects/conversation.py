@@ -63,6 +63,10 @@ LONGEST_CHANNEL: Final = 1_000
 """Characters; what is longer is no channel, and is not repeated in an acknowledgement."""
 
 
+LONGEST_SHOWN: Final = 64
+"""Characters of a client's words that a misstep repeats."""
+
+
 class State(enum.Enum):
     """How far a conversation has come."""
 
@@ -159,7 +163,7 @@ class Conversation:
         if action is None:
             return Misstep("malformed", "a message without an action")
         if action not in _ACTIONS:
-            return Misstep("unknown-action", f"the action {self._shown(action)}")
+            return Misstep("unknown-action", f"an action {self._shown(action)}")
         if action == "auth":
             return Misstep("second-auth", "auth when already authenticated")
         return Misstep("before-auth", f"{action} before auth")
@@ -205,11 +209,15 @@ class Conversation:
     def _not_a_channel(self, channel: str) -> Misstep | None:
         topic, dot, symbol = channel.partition(".")
         if len(channel) > LONGEST_CHANNEL:
-            return Misstep("params", f"a channel of {len(channel)} characters")
+            return Misstep("params", f"a channel {self._shown(channel)}")
         if not dot or topic not in self._topics:
-            return Misstep("unknown-topic", f"{self._shown(channel)}, which is no channel of {self.market}")
+            return Misstep(
+                "unknown-topic", f"a channel {self._shown(channel)}, which {self.market} does not know"
+            )
         if symbol == WILDCARD and (self.market, topic) in NO_WILDCARD:
-            return Misstep("not-offered", f"{self._shown(channel)}, which {self.market} does not offer")
+            return Misstep(
+                "not-offered", f"a channel {self._shown(channel)}, which {self.market} does not offer"
+            )
         return None
 
     def _say(self, objects: list[bytes]) -> Iterator[Effect]:
@@ -221,10 +229,10 @@ class Conversation:
             yield Say(frame(group))
 
     def _shown(self, text: str) -> str:
-        """A client's words as they may be repeated: never its key, and not at any length."""
-        if self.key is not None and self.key in text:
-            return f"{len(text)} characters with the key in them"
-        return ascii(text) if len(text) <= 64 else f"{text[:64]!a}..."
+        """A client's words as they may be repeated: not before its key is known, never the key, and not at length."""
+        if self.key is None or self.key in text or len(text) > LONGEST_SHOWN:
+            return f"of {len(text)} characters"
+        return ascii(text)
 
 
 _Answer: TypeAlias = Callable[[Conversation, str], Iterator[Effect]]

@@ -1,9 +1,8 @@
 """Reading JSON that somebody else wrote, without trusting it.
 
-A copy is parsed to route and to decide, never to be sent on. Two things a hostile
-or merely odd text could do are ruled out: a number of thousands of digits, and
-brackets nested until the interpreter gives up, are both met with `ValueError` or read
-without harm.
+A copy is parsed to route and to decide, never to be sent on. Two things that a hostile
+or merely odd text could do are ruled out: a number of thousands of digits is read
+without harm, and brackets nested until the interpreter gives up are no JSON.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ def read(payload: bytes) -> Json:
     value: Json
     try:
         value = DECODER.decode(payload.decode("utf-8"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
     return value
 
 

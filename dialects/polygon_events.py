@@ -13,18 +13,19 @@ read for those alone, for everywhere else ``p`` is a price.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from tickdeck.cassette.indexing import STATUS, Event, Holding
 from tickdeck.cassette.records import Sender
 from tickdeck.dialects.channels import normalise
+from tickdeck.dialects.flat_frames import events_of_flat
 from tickdeck.dialects.jsontext import DECODER, Json, JsonObject, read_objects, sayable, text_of
 
 REVISION: Final = 1
 """Rises whenever the same payload would be indexed otherwise."""
 
-_SPACE: Final = " \t\n\r"
+_SPACE: Final = (" ", "\t", "\n", "\r")
 _SYMBOL_KEYS: Final = ("sym", "pair", "T")
 _HELD: Final = {"subscribed to: ": True, "unsubscribed to: ": False}
 
@@ -45,27 +46,42 @@ def channel_of(event: Mapping[str, Json]) -> str | None:
 
 def events(payload: bytes) -> Sequence[Event] | None:
     """The events of a server frame with their exact byte ranges; ``None`` if the frame is opaque."""
-    text = payload.decode("latin-1")
-    found: list[Event] = []
+    found = events_of_flat(payload)
+    return parsed_events(payload) if found is None else found
+
+
+def parsed_events(payload: bytes) -> Sequence[Event] | None:
+    """The same, for every frame alike: by parsing it."""
     try:
-        at = _past(text, 0, "[")
-        while True:
-            start = _past_space(text, at)
-            value, end = DECODER.raw_decode(text, start)
-            channel = channel_of(value) if isinstance(value, dict) else None
-            if channel is None:
-                return None
-            if not channel.isascii():
-                channel = _as_written(payload[start:end])
-            found.append(Event(start, end, channel))
-            at = _past_space(text, end)
-            if text[at : at + 1] != ",":
-                break
-            at += 1
-        ended = _past_space(text, _past(text, at, "]")) == len(text)
+        return list(_walk(payload))
     except (ValueError, RecursionError):
         return None
-    return found if ended else None
+
+
+def _walk(payload: bytes) -> Iterator[Event]:
+    text = payload.decode("latin-1")
+    at = _past(text, 0, "[")
+    while True:
+        start = _past_space(text, at)
+        value, end = DECODER.raw_decode(text, start)
+        yield Event(start, end, _channel_at(payload[start:end], value))
+        at = _past_space(text, end)
+        if not text.startswith(",", at):
+            break
+        at += 1
+    if _past_space(text, _past(text, at, "]")) < len(text):
+        raise ValueError("something follows the array")
+
+
+def _channel_at(event: bytes, value: Json) -> str:
+    channel = channel_of(value) if isinstance(value, dict) else None
+    if channel is None:
+        raise ValueError("it is no event")
+    if channel.isascii():
+        return channel
+    # Read as latin-1 its letters came apart: read it again.
+    again = DECODER.decode(event.decode("utf-8", "replace"))
+    return sayable(channel_of(again) or "")
 
 
 def holdings(sender: Sender, payload: bytes) -> Sequence[Holding]:
@@ -97,7 +113,7 @@ def _success(event: JsonObject) -> str:
 
 
 def _past_space(text: str, at: int) -> int:
-    while text[at : at + 1] in _SPACE and at < len(text):
+    while text.startswith(_SPACE, at):
         at += 1
     return at
 
@@ -107,12 +123,6 @@ def _past(text: str, at: int, mark: str) -> int:
     if not text.startswith(mark, at):
         raise ValueError(f"no {mark} at {at}")
     return at + len(mark)
-
-
-def _as_written(event: bytes) -> str:
-    """The channel of an event whose letters are more than one byte each."""
-    value = DECODER.decode(event.decode("utf-8", "replace"))
-    return sayable(channel_of(value) or "")
 
 
 class PolygonIndexer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tickdeck.dialects.channels import WILDCARD, normalise, topic_of
+from tickdeck.dialects.channels import normalise, wildcard_of
 
 __all__ = ["Subscriptions", "normalise"]
 
@@ -42,7 +42,7 @@ class Subscriptions:
 
     def wants(self, channel: str) -> bool:
         """Whether a channel is held, or the wildcard of its topic is; a status (no channel) is on none."""
-        return channel != "" and (channel in self or f"{topic_of(channel)}.{WILDCARD}" in self._held)
+        return channel != "" and (channel in self or wildcard_of(channel) in self._held)
 
     @property
     def channels(self) -> tuple[str, ...]:
