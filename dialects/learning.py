@@ -30,6 +30,10 @@ REMEMBERED = 16
 """How many requests are kept to tell their acknowledgements apart."""
 
 
+ALL = len((GREETING, ACCEPTED, FRAMING))
+"""How many things there are to learn."""
+
+
 class _Request:
     """A request for several channels, and in how many frames of one each it was acknowledged."""
 
@@ -49,6 +53,8 @@ class ProfileLearner:
     def feed(self, sender: Sender, payload: bytes) -> Mapping[str, str] | None:
         """Hear one text frame; all that is known by now, if this frame taught something."""
         before = len(self._values)
+        if before == ALL:
+            return None
         if sender is Sender.CLIENT:
             self._asked(payload)
         elif b'"status"' in payload:

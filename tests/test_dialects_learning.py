@@ -100,6 +100,12 @@ def test_the_framing_that_was_learned_first_holds() -> None:
     assert learn(*lines) == {"acks": "together"}
 
 
+def test_who_knows_all_there_is_to_learn_listens_no_more() -> None:
+    first = (GREETING, ACCEPTED, asks("T.A", "Q.A"), ack("T.A", "Q.A"))
+    assert len(learn(*first)) == 3
+    assert learn(*first, asks("T.B", "Q.B"), ack("T.B"), ack("Q.B")) == learn(*first)
+
+
 def test_a_status_of_any_length_does_not_get_into_a_profile() -> None:
     assert learn(GREETING.replace("Connected", "C" * 5000)) == {}
 
