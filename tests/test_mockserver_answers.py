@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickdeck.cassette.codings import accepts, closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs, Interaction
 from tickdeck.dialects.origins import Origins
 from tickdeck.mockserver.answers import Answer, answer_of
-from tickdeck.mockserver.codings import accepts, closed, codings_of, opened
 
 UPSTREAM = (
     "https://api.polygon.io",
