@@ -64,6 +64,10 @@ class Fields:
         found = "is missing" if key not in self._values else "is not what it should be"
         return FormatError(f"{self._what}: {key} {found}")
 
+    def value(self, key: str) -> object:
+        """Whatever stands there, to be looked at."""
+        return self._values.get(key)
+
     def integer(self, key: str, *, low: int = 0, high: int = BIG, default: int | None = None) -> int:
         value = self._values.get(key, default)
         if type(value) is not int or not low <= value <= high:

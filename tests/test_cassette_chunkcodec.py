@@ -109,7 +109,7 @@ LANE = {
     "bytes": 9,
     "seqs": pack_column([0], rising=True),
     "offsets": pack_column([0], rising=True),
-    "lengths": pack_column([9]),
+    "tails": pack_column([1]),
     "headers": pack_column([2]),
     "event_counts": pack_column([1]),
     "event_skips": pack_column([3]),
@@ -142,7 +142,12 @@ def payload_of(
 ) -> bytes:
     """A chunk put together by hand, with some of it replaced."""
     inner = pack(
-        {"channels": ["", "T.A"], "lanes": [LANE | (lane or {})], "side": pack_column([]), **(columns or {})}
+        {
+            "channels": pack(["", "T.A"]),
+            "lanes": [LANE | (lane or {})],
+            "side": pack_column([]),
+            **(columns or {}),
+        }
     )
     parts = {"columns": [0, len(inner), len(inner)], "blob": [0, len(blob), len(blob)]}
     head = pack(SUMMARY | parts | (summary or {}))
@@ -157,9 +162,11 @@ def test_a_chunk_put_together_by_hand_reads(letters) -> None:
 @pytest.mark.parametrize(
     ("column", "values"),
     [
-        ("lengths", []),
-        ("lengths", [8]),
-        ("lengths", [1, 8]),
+        ("tails", []),
+        ("tails", [2]),
+        ("tails", [-1]),
+        ("event_counts", []),
+        ("event_skips", [1]),
         ("headers", [3]),
         ("headers", [2, 2]),
         ("seqs", []),
@@ -175,6 +182,11 @@ def test_a_chunk_put_together_by_hand_reads(letters) -> None:
 def test_a_lane_that_does_not_hold_together_is_refused(column: str, values: list[int]) -> None:
     with pytest.raises(FormatError):
         decode_chunk(payload_of({column: pack_column(values)}))
+
+
+def test_an_event_that_begins_in_a_frames_header_is_refused() -> None:
+    with pytest.raises(FormatError, match="an event of a lane begins before its frame"):
+        decode_chunk(payload_of({"event_skips": pack_column([1]), "tails": pack_column([3])}))
 
 
 @pytest.mark.parametrize(
@@ -207,8 +219,10 @@ def test_posting_lists_read_as_a_mapping() -> None:
         b"\xff\0\0\0",
         payload_of()[:-1],
         payload_of() + b"x",
-        payload_of(columns={"channels": ["T.A"]}),
-        payload_of(columns={"channels": []}),
+        payload_of(columns={"channels": pack(["T.A"])}),
+        payload_of(columns={"channels": pack([])}),
+        payload_of(columns={"channels": [1, 2]}),
+        payload_of(columns={"channels": [1 << 40, b""]}),
         payload_of(columns={"side": pack_column([1])}),
         payload_of(columns={"side": pack_column([2, -1])}, blob=b"\x81\x07[{T:A}]?"),
         payload_of(columns={"side": pack_column([1])}, blob=b"\x81\x07[{T:A}]??"),
