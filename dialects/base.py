@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.records import Sender
+from tickdeck.cassette.redaction import SecretPlaces
 from tickdeck.dialects.profiles import Wording
-
-if TYPE_CHECKING:
-    from tickdeck.cassette.redaction import SecretPlaces
 
 
 class Learner(Protocol):

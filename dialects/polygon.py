@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tickdeck.cassette.indexing import Indexer
+from tickdeck.cassette.redaction import SecretPlaces
 from tickdeck.dialects import markets as trading
 from tickdeck.dialects import profiles as eras
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.polygon_events import PolygonIndexer
+from tickdeck.dialects.polygon_secrets import PLACES
 from tickdeck.dialects.profiles import Wording
-
-if TYPE_CHECKING:
-    from tickdeck.cassette.redaction import SecretPlaces
 
 
 class Polygon:
@@ -21,19 +20,13 @@ class Polygon:
 
     name: Final = "polygon"
     indexer: Indexer = PolygonIndexer()
+    places: SecretPlaces = PLACES
     origins: Final = trading.ORIGINS
     upstream_http: Final = trading.UPSTREAM_HTTP
     markets: Final = trading.MARKETS
     default_market: Final = trading.DEFAULT_MARKET
     feeds: Final = trading.FEEDS
     profiles: Final = tuple(eras.PROFILES)
-
-    @property
-    def places(self) -> SecretPlaces:
-        """Where secrets stand."""
-        from tickdeck.dialects.polygon_secrets import PLACES
-
-        return PLACES
 
     def upstream_ws(self, feed: str) -> str:
         """See `markets.upstream_ws`."""

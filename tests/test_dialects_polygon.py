@@ -31,3 +31,8 @@ def test_what_a_track_teaches_is_spoken_when_it_is_played() -> None:
     assert learned is not None
     assert POLYGON.wording(None, learned).greeting == greeting
     assert POLYGON.wording(POLYGON.profiles[0], learned).greeting != greeting
+
+
+def test_the_key_is_looked_for_where_this_service_takes_it() -> None:
+    assert {"apikey", "key_id"} <= POLYGON.places.query_parameters
+    assert "authorization" in POLYGON.places.headers
