@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from tickdeck.cassette.codings import accepts, closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs, Interaction
 from tickdeck.dialects.origins import Origins
-from tickdeck.cassette.codings import accepts, closed, codings_of, opened
 
 _NOT_SERVED: Final = frozenset(
     b"connection keep-alive transfer-encoding te trailer upgrade strict-transport-security alt-svc".split()
