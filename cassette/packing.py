@@ -42,8 +42,9 @@ def unpack(data: bytes) -> object:
             strict_map_key=True,
             unicode_errors="surrogateescape",
             ext_hook=_refuse,
-            max_array_len=MAX_ELEMENTS,
-            max_map_len=MAX_ELEMENTS,
+            # Room is made for as many elements as are promised, and each takes a byte at least.
+            max_array_len=min(MAX_ELEMENTS, len(data)),
+            max_map_len=min(MAX_ELEMENTS, len(data)),
         )
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise FormatError("the bytes are not the msgpack they should be") from error

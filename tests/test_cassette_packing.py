@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +86,12 @@ def test_fields_are_read_by_name_and_type_and_unknown_ones_ignored() -> None:
 def test_a_field_of_another_type_is_refused_by_name(ask) -> None:
     with pytest.raises(FormatError, match="it: "):
         ask(Fields(VALUES, "it"))
+
+
+def test_nested_promises_of_a_small_message_take_little_memory() -> None:
+    tracemalloc.start()
+    with pytest.raises(FormatError):
+        unpack(b"\xdd\x00\x3f\xff\xff" * 400)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
