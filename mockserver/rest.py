@@ -17,7 +17,7 @@ from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import PlayOptions
-from tickdeck.mockserver.origins import Origins
+from tickdeck.dialects.origins import Origins
 from tickdeck.mockserver.shelf import Asked, Miss, Shelf
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline, Timelines
 
@@ -73,14 +73,29 @@ class RestDesk:
             self._note([self._entry("miss", asked, timeline, sentence=found.sentence)])
             return _refuse(not_recorded(found.sentence))
         self._served += 1
-        self._note([self._entry("request", asked, timeline, status=found.status)])
         answer = answer_of(
             found,
             method=request.method,
             accept_encoding=request.headers.get("Accept-Encoding"),
             origins=Origins(self._origins, own=own),
         )
-        return _response(answer)
+        trouble = {"trouble": answer.trouble} if answer.trouble else {}
+        self._note([self._entry("request", asked, timeline, status=answer.status, **trouble)])
+        return await self._send(request, answer)
+
+    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        """The answer on its way; one that broke off when it was recorded breaks off again."""
+        if answer.complete:
+            return _response(answer)
+        headers = _headers(answer)
+        headers["Content-Length"] = str(len(answer.body) + 1)
+        broken = web.StreamResponse(status=answer.status, reason=answer.reason or None, headers=headers)
+        await broken.prepare(request)
+        if answer.body:
+            await broken.write(answer.body)
+        if request.transport is not None:
+            request.transport.close()
+        return broken
 
     def report(self) -> dict[str, object]:
         """Requests served, refused and missed, and what was never asked for."""
@@ -134,8 +149,13 @@ def _refuse(refusal: Refusal) -> web.Response:
     )
 
 
-def _response(answer: Answer) -> web.Response:
+def _headers(answer: Answer) -> CIMultiDict[str]:
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in answer.headers:
         headers.add(name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-    return web.Response(status=answer.status, reason=answer.reason or None, body=answer.body, headers=headers)
+    return headers
+
+
+def _response(answer: Answer) -> web.Response:
+    reason = answer.reason or None
+    return web.Response(status=answer.status, reason=reason, body=answer.body, headers=_headers(answer))

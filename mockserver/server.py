@@ -100,7 +100,12 @@ class Player:
         for each in sockets:
             await web.SockSite(self._runner, each).start()
         self._tell_line(
-            "listening", http=self.http_url, ws=self.ws_url, feed=self.feed, profile=self._wording.name
+            "listening",
+            http=self.http_url,
+            ws=self.ws_url,
+            feed=self.feed,
+            profile=self._wording.name,
+            notes=list(self._wording.notes),
         )
 
     async def stop(self) -> None:
