@@ -11,13 +11,13 @@ from multidict import CIMultiDict
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.dialects.conversation import Keys
+from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.profiles import Wording
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import PlayOptions
-from tickdeck.dialects.origins import Origins
 from tickdeck.mockserver.shelf import Asked, Miss, Shelf
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline, Timelines
 
