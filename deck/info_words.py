@@ -78,7 +78,7 @@ def _how_it_ended(track: Track) -> str:
         return "open at the end"
     by = f" by the {track['closed_by']}" if track["closed_by"] else ""
     if track["close_code"] is None:
-        how = f"lost{by} without a close frame" if by else "ended with the recording"
+        how = f"lost without a close frame,{by}" if by else "ended with the recording"
     else:
         how = f"closed{by}, code {track['close_code']}"
     reason = f" {track['close_reason']!r}" if track["close_reason"] else ""

@@ -1,0 +1,31 @@
+"""A cassette made from records that are at hand: whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from tickdeck.cassette.files import Recording
+from tickdeck.cassette.records import Header, Record
+from tickdeck.cassette.redaction import NO_PLACES, Redactor
+from tickdeck.cassette.survey import Survey
+
+BATCH: Final = 512
+
+
+def make_cassette(path: Path, header: Header, records: Iterable[Record], *, replace: bool) -> Survey:
+    """Write and seal it. Whatever goes wrong, nothing half-made is left, and nothing was replaced."""
+    recording = Recording.create(
+        path, header, redactor=Redactor(NO_PLACES), replace=replace, write_ahead=False
+    )
+    try:
+        rest = iter(records)
+        while batch := list(islice(rest, BATCH)):
+            recording.append(batch)
+        return recording.seal()
+    except BaseException:
+        recording.abandon()
+        recording.part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,119 @@
+"""What `tickdeck record` says to a person, and, on a terminal, a line that shows how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rich.console import Console
+from rich.status import Status
+
+from tickdeck.recorder.notices import Notice, Progress
+from tickdeck.recorder.run import Options
+from tickdeck.words import SECOND, count, duration, size
+
+MOST_CHANNELS: Final = 6
+
+
+class RecordWords:
+    """Says each notice on stderr."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status = self._console.status("connecting", spinner="dots")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def tell(self, notice: Notice) -> None:
+        """One notice in words; progress goes into the line that stays."""
+        if isinstance(notice, Progress):
+            if self._status is not None:
+                self._status.update(_progress(notice))
+            return
+        say = _SAY.get(notice.kind)
+        if say is not None:
+            self._console.print(say(notice), markup=False, emoji=False)
+
+
+def _progress(notice: Progress) -> str:
+    pauses = f", {count(notice.pauses, 'pause')} for the disk" if notice.pauses else ""
+    return (
+        f"{count(notice.frames, 'frame')}, {size(notice.bytes)}, "
+        f"{count(notice.interactions, 'REST answer')}, {count(notice.tracks_open, 'socket')} open{pauses}; Ctrl-C seals"
+    )
+
+
+def _listening(notice: Any) -> str:
+    return "\n".join(
+        (
+            "recording as a proxy; point your bot here:",
+            f"  REST    {notice.http}",
+            f"  socket  {notice.ws}/stocks",
+            f'  official client  WebSocketClient(feed="{notice.feed}", secure=False, ...)',
+            f'                   RESTClient(base="{notice.http}", ...)',
+            "Ctrl-C seals the cassette",
+        )
+    )
+
+
+def _ended(notice: Any) -> str:
+    how = "lost without a close frame" if notice.code is None else f"closed with code {notice.code}"
+    return f"socket {notice.track} ({notice.market}) {how}" + (f": {notice.reason}" if notice.reason else "")
+
+
+def _report(notice: Any) -> str:
+    if not notice.sealed and not notice.tracks and not notice.interactions:
+        return f"{notice.path}: nothing was recorded"
+    redacted = sum(times for places in notice.redactions.values() for times in places.values())
+    parts = [
+        f"{notice.path}: {'sealed' if notice.sealed else 'not sealed (tickdeck recover seals it)'}",
+        count(notice.frames, "frame"),
+        count(notice.interactions, "REST answer"),
+        count(notice.tracks, "socket"),
+        f"{size(notice.bytes)} of payload",
+        count(notice.gaps, "gap") if notice.gaps else "",
+        f"{count(notice.pauses, 'pause')} for the disk" if notice.pauses else "",
+        f"{count(redacted, 'redaction')} of {count(len(notice.redactions), 'secret')}" if redacted else "",
+        f"refused: {_some(notice.refused)}" if notice.refused else "",
+        f"never acknowledged: {_some(notice.unacknowledged)}" if notice.unacknowledged else "",
+    ]
+    verdict = f"; {notice.verdict} came" if notice.verdict else ""
+    return "\n".join((", ".join(filter(None, parts)) + verdict, *notice.warnings))
+
+
+def _some(channels: tuple[str, ...]) -> str:
+    rest = len(channels) - MOST_CHANNELS
+    return ", ".join(channels[:MOST_CHANNELS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _span(seconds: float) -> str:
+    return duration(int(seconds * SECOND))
+
+
+_SAY: Final[Mapping[str, Callable[[Any], str]]] = {
+    "listening": _listening,
+    "track": lambda notice: f"socket {notice.track} ({notice.market}) opened",
+    "track_ended": _ended,
+    "answered": lambda notice: f"GET {notice.path}: {notice.status}, {size(notice.bytes)}",
+    "authenticated": lambda notice: f"{notice.market}: the key was taken",
+    "subscribed": lambda notice: f"subscribed to {_some(notice.channels)}",
+    "refused": lambda notice: f"refused: {_some(notice.channels)}: {notice.words}",
+    "unacknowledged": lambda notice: f"no answer for {_some(notice.channels)} in {_span(notice.seconds)}",
+    "quiet": lambda notice: f"{notice.market}: no event for {_span(notice.seconds)}",
+    "lost": lambda n: f"{n.market}: connection lost ({n.reason}), next attempt in {_span(n.retry_seconds)}",
+    "gap": lambda notice: f"{notice.market}: gap of {_span(notice.seconds)}: {notice.reason}",
+    "error": lambda notice: f"trouble: {notice.message}",
+    "report": _report,
+}

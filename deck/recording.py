@@ -1,0 +1,109 @@
+"""A run of `tickdeck record`: the recorder, signals, and what it says on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.markets import DEFAULT_MARKET
+from tickdeck.exits import Exit
+from tickdeck.jsonlines import JsonLines
+from tickdeck.record_words import RecordWords
+from tickdeck.recorder.notices import Notice, Report
+from tickdeck.recorder.run import Options, Recorder
+from tickdeck.signals import Signals
+from tickdeck.values import next_time_of_day, parse_address
+from tickdeck.words import zone_of
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8421"
+KEY_NAMES: Final = ("MASSIVE_API_KEY", "POLYGON_API_KEY", "APCA_API_KEY_ID")
+SECRET_NAMES: Final = (*KEY_NAMES, "APCA_API_SECRET_KEY")
+"""What these variables hold is redacted wherever it turns up, whether it is used or not."""
+
+
+def record_options(flags: Mapping[str, Any]) -> Options:
+    """The flags as values; `UsageError` for what does not fit together."""
+    client = bool(flags["subscribe"] or flags["gets"])
+    if client and flags["listen"]:
+        raise UsageError("--listen makes a proxy, --subscribe and --get make a client; choose one")
+    if flags["market"] and not flags["subscribe"]:
+        raise UsageError("--market goes with --subscribe; a proxy records what the bot connects to")
+    host, port = parse_address(flags["listen"] or DEFAULT_LISTEN)
+    market = flags["market"] or DEFAULT_MARKET
+    return Options(
+        output=flags["output"],
+        upstream_http=flags["upstream_http"],
+        upstream_ws=flags["upstream_ws"],
+        listen_host=host,
+        listen_port=port,
+        market=market,
+        feed=flags["feed"],
+        subscribe=tuple(name.strip() for given in flags["subscribe"] for name in given.split(",")),
+        gets=flags["gets"],
+        key=_key() if client else None,
+        secrets=_secrets(flags["secret_names"]),
+        for_ns=flags["for_ns"],
+        until_wall_ns=_until(flags["until"], market),
+        note=flags["note"],
+        program="tickdeck record",
+        trust_env=flags["trust_env"],
+    )
+
+
+def _key() -> str:
+    key = next((os.environ[name] for name in KEY_NAMES if os.environ.get(name)), None)
+    if key is None:
+        raise UsageError(f"a client needs an API key; put it into one of {', '.join(KEY_NAMES)}")
+    return key
+
+
+def _secrets(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not os.environ.get(name):
+            raise UsageError(f"--secret-env {name}: there is no such variable in the environment")
+    return tuple(os.environ[name] for name in dict.fromkeys((*names, *SECRET_NAMES)) if os.environ.get(name))
+
+
+def _until(text: str | None, market: str) -> int | None:
+    return None if text is None else next_time_of_day(text, zone_of(market), now_ns=time.time_ns())
+
+
+def record(options: Options, *, as_json: bool) -> int:
+    """Record until a signal, the time that was asked for, or an error; return the exit code."""
+    if as_json:
+        report = asyncio.run(_run(options, partial(_tell_line, JsonLines(sys.stdout))))
+    else:
+        with RecordWords(options) as words:
+            report = asyncio.run(_run(options, words.tell))
+    return Exit.DIFFERENT if report.verdict else Exit.FINE
+
+
+def _tell_line(lines: JsonLines, notice: Notice) -> None:
+    lines.tell({"kind": notice.kind, **notice.values()})
+
+
+async def _run(options: Options, tell: Callable[[Notice], None]) -> Report:
+    """The first signal seals, the second insists: what is still open is cut off, and then sealed."""
+    recorder = Recorder(options, notify=tell)
+    with Signals() as signals:
+        running = asyncio.ensure_future(recorder.run())
+        stopping = asyncio.ensure_future(_stop(recorder, running, signals))
+        try:
+            return await running
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            stopping.cancel()
+
+
+async def _stop(recorder: Recorder, running: asyncio.Future[Report], signals: Signals) -> None:
+    await signals.first()
+    recorder.request_stop()
+    await signals.first()
+    running.cancel()

@@ -1,0 +1,80 @@
+"""`tickdeck record`: its flags, and the question before a connection is taken."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.values import duration
+
+TAKES_IT: Final = (
+    "this connects with your key to {market}: most plans allow one connection a market, so any other "
+    "of this key is dropped; to keep your bot's, record it as a proxy (--listen)"
+)
+
+
+@click.command
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The cassette to make.",
+)
+@click.option("--listen", metavar="HOST:PORT", help="Be a proxy here [default: 127.0.0.1:8421].")
+@click.option("--upstream-http", metavar="URL", help="Where REST goes [default: https://api.massive.com].")
+@click.option("--upstream-ws", metavar="URL", help="Where sockets go [default: wss://FEED.massive.com].")
+@click.option(
+    "--subscribe",
+    multiple=True,
+    metavar="CHANNEL",
+    help="Be a client: record this channel (T.MSFT). Repeatable.",
+)
+@click.option(
+    "--get", "gets", multiple=True, metavar="PATH", help="Be a client: record this request. Repeatable."
+)
+@click.option("--market", help="Which market's socket [default: stocks].")
+@click.option("--feed", default="socket", show_default=True, help="Which feed (socket, delayed).")
+@click.option(
+    "--take-connection", is_flag=True, help="Do not ask before the key's other connection is dropped."
+)
+@click.option("--for", "for_ns", type=duration, help="Record so long.")
+@click.option("--until", metavar="HH:MM", help="Record until then, in the zone of the market's exchange.")
+@click.option(
+    "--secret-env",
+    "secret_names",
+    multiple=True,
+    metavar="NAME",
+    help="A variable whose value is to be redacted. Repeatable.",
+)
+@click.option("--note", default="", help="A note for the cassette's header.")
+@click.option("--trust-env", is_flag=True, help="Heed HTTPS_PROXY and its kin on the way upstream.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
+def command(**flags: Any) -> int:
+    """Write a conversation with the vendor onto a cassette.
+
+    Without --subscribe or --get it is a proxy: point your bot's base URLs at it. With them it is a client of
+    its own, with the key from MASSIVE_API_KEY, POLYGON_API_KEY or APCA_API_KEY_ID. Ctrl-C seals the cassette.
+    """
+    from tickdeck.recording import record, record_options
+
+    options = record_options(flags)
+    if options.subscribe:
+        _make_sure(options.market, taken=flags["take_connection"])
+    return record(options, as_json=flags["as_json"])
+
+
+def _make_sure(market: str, *, taken: bool) -> None:
+    """Nobody's connection is dropped unawares."""
+    warning = TAKES_IT.format(market=market)
+    if taken:
+        click.echo(warning, err=True)
+    elif not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{warning}; --take-connection goes ahead")
+    elif not click.confirm(f"{warning}. Go ahead?", err=True):
+        raise click.Abort

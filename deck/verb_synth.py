@@ -1,0 +1,49 @@
+"""`tickdeck synth`: a market nobody recorded, from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.values import duration
+from tickdeck.words import count, size
+
+_SECOND: Final = 10**9
+
+
+@click.command
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The cassette to make.",
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--symbols", type=click.IntRange(1), default=500, show_default=True, help="How many stocks.")
+@click.option(
+    "--for", "length_ns", type=duration, default="60s", show_default=True, help="How long, in whole seconds."
+)
+@click.option("--rate", type=click.IntRange(1), default=5_000, show_default=True, help="Events a second.")
+@click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
+def command(output: Path, seed: int, symbols: int, length_ns: int, rate: int, force: bool) -> None:
+    """Generate a cassette of plausible stock trades, quotes and aggregates, sealed as synthetic.
+
+    No vendor's data is in it, so that it may be shared. Memory stays flat, however long it is.
+    """
+    if length_ns < _SECOND or length_ns % _SECOND:
+        raise UsageError("--for should be whole seconds, at least 1s")
+    from tickdeck import __version__
+    from tickdeck.dialects.synth import market, market_header
+    from tickdeck.making import make_cassette
+
+    header = replace(market_header(seed), tool=f"tickdeck {__version__}")
+    records = market(seed, symbols=symbols, seconds=length_ns // _SECOND, rate=rate)
+    survey = make_cassette(output, header, records, replace=force)
+    events = sum(track.events for track in survey.tracks.values())
+    click.echo(f"{output}: {count(events, 'event')}, {size(output.stat().st_size)}, synthetic", err=True)
