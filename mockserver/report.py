@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 import xxhash
 
+from tickdeck.cassette.errors import FormatError
 from tickdeck.mockserver.counting import EventCounts
 from tickdeck.mockserver.reel import Cutter
 from tickdeck.mockserver.session import Account, Session
@@ -99,6 +100,14 @@ def channel_counts(account: Account, cutter: Cutter) -> dict[str, dict[str, int 
     return {channel: _counts(account, cutter, counts, channel, pairs) for channel, pairs in spans.items()}
 
 
+def _channels_or_nothing(account: Account, cutter: Cutter) -> dict[str, dict[str, int | bool]]:
+    """Nothing where the tape cannot be read, which the report says elsewhere."""
+    try:
+        return channel_counts(account, cutter)
+    except FormatError:
+        return {}
+
+
 def _spans(account: Account) -> dict[str, list[tuple[int, int]]]:
     """By channel, where it was wanted: ``[from, to)`` in sequence, no further than the session came."""
     spans: dict[str, list[tuple[int, int]]] = {}
@@ -137,7 +146,7 @@ def client_report(session: Session, *, digest: TapeDigest, lateness: Lateness) -
         "frames": account.frames,
         "bytes": account.wire_bytes,
         "digest": digest.hexdigest(),
-        "channels": channel_counts(account, session.cutter),
+        "channels": _channels_or_nothing(account, session.cutter),
         "missteps": [{"misstep": kind, "detail": detail} for kind, detail in account.missteps],
         "lateness": lateness.summary(),
     }

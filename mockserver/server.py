@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from tickdeck import dialects
-from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
@@ -55,6 +55,7 @@ class Player:
     ) -> None:
         self.options = options or PlayOptions()
         self.journal = Journal()
+        self.failure: TickdeckError | None = None
         self._cassette = cassette
         self._tell = tell or (lambda line: None)
         self._dialect = dialects.find(cassette.header.dialect)
@@ -115,7 +116,7 @@ class Player:
         for connection in self._connections.values():
             connection.end(Ending(GOING_AWAY))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._until(lambda: not self._connections), 1.0)
+            await asyncio.wait_for(self.wait_left(), 1.0)
         for connection in self._connections.values():
             connection.cut_off()
         if self._runner is not None:
@@ -165,7 +166,9 @@ class Player:
 
     async def wait_left(self) -> None:
         """Until no socket is connected."""
-        await self._until(lambda: not self._connections)
+        while self._connections:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def wait_client(self) -> None:
         """Until anybody came, by socket or by request."""
@@ -195,6 +198,7 @@ class Player:
             "clients": sorted(rows, key=lambda row: str(row["client"]).zfill(9)),
             "missteps": missteps,
             **rest,
+            "error": None if self.failure is None else str(self.failure),
             "lateness": lateness.summary(),
             "profile": self._wording.name,
             "speed": str(self.options.speed),
@@ -231,6 +235,7 @@ class Player:
             auth_timeout_ns=self.options.auth_timeout_ns,
             note=self._note,
             on_idle=self._on_idle,
+            on_failure=self._fail,
         )
         self._connections[session.number] = connection
         try:
@@ -276,7 +281,11 @@ class Player:
 
     def _look(self, timeline: Timeline) -> None:
         """See what a timeline has come to, tell it, and set its alarm."""
-        happened = timeline.tick(self._clock.now_ns())
+        try:
+            happened = timeline.tick(self._clock.now_ns())
+        except TickdeckError as error:
+            self._fail(error)
+            return
         for entry in happened:
             self.journal.add(entry)
             self._tell(self._line(entry))
@@ -289,6 +298,13 @@ class Player:
         if (when_ns := timeline.alarm_ns()) is not None:
             self._alarms[timeline.number] = self._clock.call_at(when_ns, lambda: self._look(timeline))
 
+    def _fail(self, error: TickdeckError) -> None:
+        """The cassette cannot be read where it should: whoever waits hears of it, the others play on."""
+        if self.failure is None:
+            self._tell_line("error", sentence=str(error))
+        self.failure = self.failure or error
+        self._changed.set()
+
     def _wake(self, timeline: Timeline) -> None:
         for connection in self._connections.values():
             if connection.session.timeline is timeline:
@@ -296,6 +312,8 @@ class Player:
 
     async def _until(self, true: Callable[[], bool]) -> None:
         while not true():
+            if self.failure is not None:
+                raise self.failure
             self._changed.clear()
             await self._changed.wait()
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry
@@ -27,6 +28,7 @@ CLOSE_GRACE_NS: Final = 2 * SECOND
 """How long a client may take to answer the server's close frame."""
 
 GOING_AWAY: Final = 1001
+INTERNAL_ERROR: Final = 1011
 
 
 class Connection:
@@ -40,6 +42,7 @@ class Connection:
         auth_timeout_ns: int,
         note: Callable[[Iterable[Entry]], None],
         on_idle: Callable[[Session], None],
+        on_failure: Callable[[TickdeckError], None],
     ) -> None:
         self.session = session
         self.pump: Pump | None = None
@@ -47,6 +50,7 @@ class Connection:
         self._auth_timeout_ns = auth_timeout_ns
         self._note = note
         self._on_idle = on_idle
+        self._on_failure = on_failure
         self._transport: asyncio.Transport | None = None
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
@@ -77,7 +81,10 @@ class Connection:
 
     def end(self, ending: Ending) -> None:
         """End it from the server's side, behind all that is due."""
-        self.session.drop(ending, self._clock.now_ns())
+        try:
+            self.session.drop(ending, self._clock.now_ns())
+        except TickdeckError as error:
+            self._break_off(error)
         self.wake()
 
     def cut_off(self) -> None:
@@ -101,6 +108,8 @@ class Connection:
                 self._answer_close(last.data)
             elif last.type is WSMsgType.ERROR:
                 by, code, reason = "server", socket.close_code, str(last.data)
+        except TickdeckError as error:
+            self._break_off(error)
         finally:
             timer.cancel()
             pumping.cancel()
@@ -131,10 +140,21 @@ class Connection:
             ending = await pump.run()
         except ConnectionError:
             return  # the reading side sees the same loss, and says so
+        except TickdeckError as error:
+            self._break_off(error)
+            return
         if ending.code is None:
             self._close()
         else:
             self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self._close)
+
+    def _break_off(self, error: TickdeckError) -> None:
+        """The tape cannot be read on: this client is told by the close code, everybody else by the report."""
+        self.session.ending = Ending(INTERNAL_ERROR)
+        if self._transport is not None:
+            self._transport.write(frame_header(CLOSE, 2) + INTERNAL_ERROR.to_bytes(2, "big"))
+        self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self._close)
+        self._on_failure(error)
 
     def _close(self) -> None:
         """Close the socket behind what was written, without a close frame."""

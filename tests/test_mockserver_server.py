@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -16,7 +18,7 @@ import xxhash
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
-from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver.harness import MockServer, PlainMarket, WaitTimeoutError
@@ -375,3 +377,28 @@ def test_an_option_that_means_nothing_is_named(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         MockServer(tape, **options)
+
+
+def test_a_tape_that_cannot_be_read_on_closes_with_1011_and_whoever_waits_hears_why(
+    make: Make, story: Any, tmp_path: Path
+) -> None:
+    story.opens(0, 0)
+    for number in range(3000):
+        story.trades(0, number, *"ABCDEFGHIJ")
+    sound = make(story.records)
+    refs = sound.chunk_refs()
+    path = tmp_path / sound.name
+    content = bytearray(path.read_bytes())
+    content[refs[1].position + refs[1].size // 2] ^= 1
+    path.write_bytes(content)
+    with MockServer(path, speed="max") as market, client(market) as bot:
+        ask(bot, "subscribe", "T.*")
+        with pytest.raises(ConnectionClosedError):
+            deque(bot, maxlen=0)
+        assert bot.close_code == 1011
+        with pytest.raises(FormatError, match="damaged at byte"):
+            market.wait_finished()
+        market.wait_left()
+        report = market.report()
+    assert "damaged at byte" in report["error"]
+    assert len(report["clients"]) == 1
