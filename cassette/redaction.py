@@ -1,33 +1,34 @@
-"""Secrets die at the door: the only way to the encoder leads through here.
+"""The door to the cassette: what goes through it has lost its secrets.
 
-A secret is known by its place (the dialect lists them: a query parameter, a header,
-the auth message) and from then on by its value: wherever it turns up, in whatever
-spelling, a placeholder stands instead. Placeholders are numbered by first
-appearance, so equal secrets stay equal and nothing can be guessed back; a text that
-is already a placeholder is left alone, so that a replay can be recorded again.
+Redaction is not an option and sits in front of the encoder. It works by place (the
+dialect lists the places: a header, a query parameter, the `params` of an `auth`
+message) and by value: a secret of 16 characters or more, once seen in a place, is
+replaced wherever it turns up from then on, in any spelling (see `spelling`). A shorter
+one is replaced in its places only, for elsewhere it could be anybody's word.
 
-A secret of fewer than 16 characters is replaced only in its place, and a warning says
-so: elsewhere it could not be told from chance. What was written before a secret was
-known cannot be unwritten: `tickdeck.cassette.audit` finds it.
+A secret becomes ``REDACTED-n``, n by first appearance, so that equal secrets stay equal
+and nothing can be guessed back. A placeholder that is already in the input (the
+recording of a replay) stays, and its number is not given to another secret that
+comes later; one that comes only after its number was given cannot be told apart.
+alpaca-trade-api appends ``-staging`` to a key; the key is the secret, the suffix stays.
 
-Bytes that hold no secret pass untouched, compressed bodies included; a compressed
-body with a secret in it is closed again with fixed settings and a new Content-Length.
+Bytes outside a secret are kept exactly, and a record without one is given back as
+it came. What was written before a secret was known cannot be unwritten: `audit`
+finds it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import singledispatchmethod
-from typing import Final, NamedTuple, Protocol, TypeVar
-from urllib.parse import unquote_plus
+from typing import Final, NamedTuple, TypeVar
 
-from tickdeck.cassette.codings import closed, codings_of, opened
+from tickdeck.cassette.bodies import closed, codings_of, for_changed_body, opened, split_body
 from tickdeck.cassette.records import (
+    BINARY,
     TEXT,
+    Anchor,
     BodyPart,
     Frame,
     Gap,
@@ -40,317 +41,325 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
-from tickdeck.cassette.spellings import SHORTEST, STAGING, mixed, spellings
+from tickdeck.cassette.spelling import Spelling, has_escapes
+from tickdeck.cassette.spots import (
+    NO_PLACES,
+    PLACEHOLDER,
+    SecretPlaces,
+    Spot,
+    form_spots,
+    header_spots,
+    member_spots,
+    parameter_spots,
+    user_spots,
+)
 
-OPENED_UP_TO: Final = 16 * 1024 * 1024
-"""Bytes of a body that are opened inside their compression; larger ones come decoded."""
+__all__ = ["NO_PLACES", "SHORTEST", "Redactor", "SecretPlaces", "Spot", "split_body"]
 
-PART_SIZE: Final = 4 * 1024 * 1024
-"""Bytes of a `BodyPart`."""
+SHORTEST: Final = 16
+"""Characters from which on a secret is replaced by value."""
 
-FEW: Final = 128
-"""Needles that are looked for one by one before the pattern is asked where they are."""
+STAGING: Final = "-staging"
+MOST_PASSING: Final = 64
+"""So many cookies are looked for by value, the newest: a service may set another with each answer."""
 
-_PLACEHOLDER: Final = re.compile(r"REDACTED-\d+(?:-staging)?")
-_COOKIES: Final = frozenset((b"cookie", b"set-cookie"))
-_ESCAPES: Final = re.compile(rb"[%\\]")
-_COOKIE_VALUE: Final = re.compile(rb"(?:^|;\s*)[^=;\s]+=([^;]*)")
-
-
-class Span(NamedTuple):
-    """Bytes ``[start, end)`` of a text hold ``secret`` (decoded); ``place`` is the word for where that is."""
-
-    start: int
-    end: int
-    secret: str
-    place: str
-
-
-class SecretPlaces(Protocol):
-    """Where a service's secrets stand: the dialect's tables."""
-
-    @property
-    def query_parameters(self) -> frozenset[str]:
-        """Names of query parameters (and form fields), in lower case."""
-        ...
-
-    @property
-    def headers(self) -> frozenset[str]:
-        """Names of header fields, in lower case."""
-        ...
-
-    def in_message(self, payload: bytes) -> Sequence[Span]:
-        """Secrets inside a client's text message or JSON request body."""
-        ...
+_R = TypeVar("_R", bound=Record)
 
 
-class _NoPlaces:
-    query_parameters: frozenset[str] = frozenset()
-    headers: frozenset[str] = frozenset()
+class _Body(NamedTuple):
+    """A body opened: ``plain`` under ``codings``, which were taken off."""
 
-    def in_message(self, payload: bytes) -> Sequence[Span]:
-        return ()
-
-
-NO_PLACES: Final[SecretPlaces] = _NoPlaces()
-"""For data that never had a secret: synthetic cassettes."""
-
-Rec = TypeVar("Rec", bound=Record)
+    plain: bytes
+    codings: tuple[str, ...]
 
 
 class Redactor:
-    """Cleans records and texts, and remembers what it found.
+    """Learns secrets from their places and takes them out; one for a whole recording.
 
-    ``known`` are secrets given beforehand. ``redactions`` counts, by placeholder, how
-    often it was put in each place. ``warnings`` are sentences for a person.
+    ``known`` are secrets to be replaced by value from the start. `redactions` counts,
+    by placeholder, how often it was put in which place.
     """
 
     def __init__(self, places: SecretPlaces, *, known: Iterable[str] = ()) -> None:
         self.redactions: dict[str, dict[str, int]] = {}
-        self.warnings: list[str] = []
         self._places = places
         self._placeholders: dict[str, str] = {}
-        self._needles: dict[bytes, str] = {}
-        self._find: re.Pattern[bytes] | None = None
-        self._mixed: dict[str, re.Pattern[bytes]] = {}
-        self._query = _query_pattern(places.query_parameters)
+        self._taken: set[int] = set()
+        self._watched: dict[str, Spelling] = {}
+        self._passing: list[str] = []
+        self._probes: tuple[bytes, ...] = ()
+        self._warned: dict[str, str] = {}
+        self._unopened: Counter[str] = Counter()
         for secret in known:
-            self._learn(secret, "a given secret")
+            self._know(secret)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What could not be done as a secret deserves, a sentence each."""
+        return [*self._warned.values(), *(_unopened(*each) for each in self._unopened.items())]
 
     def clean(self, record: Record) -> Record:
-        """The record without its secrets: the same object if it has none."""
-        return self._clean(record)
-
-    def clean_text(self, text: str) -> str:
-        """A line for a person, a log or a program, without secrets."""
-        raw = text.encode("utf-8", "surrogateescape")
-        return self._text(raw, "text").decode("utf-8", "surrogateescape")
+        """The record without its secrets; the same object if it held none."""
+        match record:
+            case Frame():
+                return self._frame(record)
+            case Interaction():
+                return self._interaction(record)
+            case TrackOpened():
+                return self._track_opened(record)
+            case TrackClosed():
+                return _with(record, reason=self._string(record.reason, "close reason"))
+            case BodyPart():
+                return _with(record, data=self._text(record.data, "body"))
+            case Gap():
+                market, reason = self._string(record.market, "gap"), self._string(record.reason, "gap")
+                return _with(record, market=market, reason=reason)
+            case Profile():
+                values = {key: self._string(value, "profile") for key, value in record.values.items()}
+                return record if values == record.values else replace(record, values=values)
+            case Anchor():
+                return record
 
     def clean_header(self, header: Header) -> Header:
-        """The header of a cassette without secrets."""
-        return replace(
-            header,
-            origins=tuple(map(self.clean_text, header.origins)),
-            note=self.clean_text(header.note),
-            tool=self.clean_text(header.tool),
-            program=self.clean_text(header.program),
-        )
+        """The header without secrets."""
+        note, tool = self._string(header.note, "header"), self._string(header.tool, "header")
+        program = self._string(header.program, "header")
+        origins = tuple(self._string(origin, "header", is_address=True) for origin in header.origins)
+        return replace(header, note=note, tool=tool, program=program, origins=origins)
 
-    @singledispatchmethod
-    def _clean(self, record: Record) -> Record:
-        return record
+    def clean_text(self, text: str) -> str:
+        """A line for a person or a log without secrets. It is not counted: it is not on the cassette."""
+        data = text.encode("utf-8", "surrogatepass")
+        spots = [*self._places.message_secrets(data), *parameter_spots(data, self._places.query_parameters)]
+        return _same(text, data, self._by_value(self._put(data, spots, counted=False), ""))
 
-    @_clean.register
+    # Records. What is learned from any part of one is looked for in all of it.
+
     def _frame(self, record: Frame) -> Record:
         payload = record.payload
-        if record.sender is Sender.CLIENT and record.opcode == TEXT:
-            payload = self._message(payload)
-        payload = self._text(payload, "a frame")
-        return record if payload is record.payload else replace(record, payload=payload)
+        if record.sender is Sender.SERVER and self._is_quiet(payload):
+            return record
+        spots = parameter_spots(payload, self._places.query_parameters)
+        if record.sender is Sender.CLIENT and record.opcode in (TEXT, BINARY):
+            spots += self._places.message_secrets(payload)
+        cleaned = self._by_value(self._put(payload, spots), "payload")
+        return record if cleaned == payload else replace(record, payload=cleaned)
 
-    @_clean.register
-    def _opened(self, record: TrackOpened) -> Record:
-        return replace(
+    def _track_opened(self, record: TrackOpened) -> Record:
+        url = self._address(record.url)
+        asked, answered = self._pairs(record.request_headers), self._pairs(record.response_headers)
+        return _with(
             record,
-            url=self.clean_text(record.url),
-            request_headers=self._headers(record.request_headers),
-            response_headers=self._headers(record.response_headers),
+            market=self._string(record.market, "url"),
+            feed=self._string(record.feed, "url"),
+            url=self._value(url, "url"),
+            request_headers=self._pair_values(asked),
+            response_headers=self._pair_values(answered),
         )
 
-    @_clean.register
-    def _closed(self, record: TrackClosed) -> Record:
-        return replace(record, reason=self.clean_text(record.reason)) if record.reason else record
-
-    @_clean.register
     def _interaction(self, record: Interaction) -> Record:
-        url = self.clean_text(record.url)
-        request_headers = self._headers(record.request_headers)
-        response_headers = self._headers(record.response_headers)
-        request_body, request_headers = self._body(record.request_body, request_headers, self._message)
-        body, response_headers = self._body(record.body, response_headers, None, plain=record.decoded)
-        return replace(
+        url = self._address(record.url)
+        asked, answered = self._pairs(record.request_headers), self._pairs(record.response_headers)
+        sent = self._opened(record.request_body, record.request_headers)
+        came = self._opened(record.body, () if record.decoded else record.response_headers, record.decoded)
+        request_plain = self._put(sent.plain, self._request_spots(sent.plain))
+        plain = self._put(came.plain, parameter_spots(came.plain, self._places.query_parameters))
+        asked, request_body = self._closed(asked, record.request_body, sent, request_plain, "request body")
+        answered, body = self._closed(answered, record.body, came, plain, "body", record.complete)
+        return _with(
             record,
-            url=url,
-            reason=self.clean_text(record.reason),
-            request_headers=request_headers,
+            method=self._value(record.method, "method"),
+            url=self._value(url, "url"),
+            reason=self._string(record.reason, "reason"),
+            request_headers=self._pair_values(asked),
             request_body=request_body,
-            response_headers=response_headers,
+            response_headers=self._pair_values(answered),
             body=body,
         )
 
-    @_clean.register
-    def _part(self, record: BodyPart) -> Record:
-        return replace(record, data=self._text(record.data, "a body"))
+    def _request_spots(self, body: bytes) -> list[Spot]:
+        fields = self._places.body_fields
+        return [*member_spots(body, fields, "body"), *form_spots(body, fields, "body")]
 
-    @_clean.register
-    def _gap(self, record: Gap) -> Record:
-        return replace(record, reason=self.clean_text(record.reason))
+    # Bodies.
 
-    @_clean.register
-    def _profile(self, record: Profile) -> Record:
-        return replace(record, values={key: self.clean_text(value) for key, value in record.values.items()})
+    def _opened(self, body: bytes, headers: HeaderPairs, is_decoded: bool = False) -> _Body:
+        codings = () if is_decoded or not body else codings_of(headers, body)
+        plain = opened(body, codings)
+        if plain is None:
+            self._unopened[", ".join(codings)] += 1
+            return _Body(body, ())
+        return _Body(plain, codings)
 
-    def _message(self, payload: bytes) -> bytes:
-        """A client's own text, its listed places first."""
-        spans = self._places.in_message(payload)
-        for span in reversed(spans):
-            instead = self._placeholder(span.secret, span.place)
-            if instead is not None:
-                payload = payload[: span.start] + instead.encode() + payload[span.end :]
-        return payload
+    def _closed(
+        self, headers: HeaderPairs, body: bytes, was: _Body, plain: bytes, place: str, complete: bool = True
+    ) -> tuple[HeaderPairs, bytes]:
+        """The body as it was, if nothing in it has changed."""
+        plain = self._by_value(plain, place)
+        if plain == was.plain:
+            return headers, body
+        body = closed(plain, was.codings)
+        return for_changed_body(headers, len(body)) if complete else headers, body
 
-    def _headers(self, pairs: HeaderPairs) -> HeaderPairs:
-        return tuple((name, self._field(name, value)) for name, value in pairs)
+    # Parts of records: by place first, by value when the whole record has been seen.
 
-    def _field(self, name: bytes, value: bytes) -> bytes:
-        lower = name.lower()
-        if lower.decode("latin-1") in self._places.headers:
-            place = f"header {name.decode('latin-1')}"
-            if lower in _COOKIES:
-                value = _COOKIE_VALUE.sub(lambda hit: self._group(hit, 1, place), value)
-            else:
-                value = self._credential(value, place)
-        return self._text(value, "a header")
+    def _address(self, url: str) -> str:
+        data = url.encode("utf-8", "surrogatepass")
+        spots = parameter_spots(data, self._places.query_parameters, is_address=True)
+        spots += user_spots(data) if self._places.query_parameters else []
+        return _same(url, data, self._put(data, spots))
 
-    def _credential(self, value: bytes, place: str) -> bytes:
-        """An Authorization or the like: the scheme stays, where there is one."""
-        scheme, space, rest = value.strip().partition(b" ")
-        secret = rest.strip() if space else scheme
-        if scheme.lower() == b"basic":
-            self._learn_basic(secret, place)
-        instead = self._placeholder(secret.decode("utf-8", "surrogateescape"), place)
-        if instead is None:
-            return value
-        return (scheme + b" " if space else b"") + instead.encode()
+    def _pairs(self, headers: HeaderPairs) -> HeaderPairs:
+        return tuple(
+            (name, self._put(value, header_spots(name, value, self._places))) for name, value in headers
+        )
 
-    def _learn_basic(self, encoded: bytes, place: str) -> None:
-        try:
-            user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
-        except binascii.Error:
-            return
-        for part in (user, password):
-            self._learn(part.decode("utf-8", "surrogateescape"), place)
+    def _pair_values(self, headers: HeaderPairs) -> HeaderPairs:
+        return tuple(
+            (name, self._by_value(value, f"header {name.lower().decode('latin-1')}"))
+            for name, value in ((self._by_value(name, "header name"), value) for name, value in headers)
+        )
 
-    def _body(
-        self,
-        body: bytes,
-        headers: HeaderPairs,
-        listed: Callable[[bytes], bytes] | None,
-        *,
-        plain: bool = False,
-    ) -> tuple[bytes, HeaderPairs]:
-        if not body:
-            return body, headers
-        field = b",".join(value for name, value in headers if name.lower() == b"content-encoding")
-        codings = () if plain else codings_of(field.decode("latin-1"))
-        text = opened(body, codings, limit=OPENED_UP_TO) if codings else body
-        if text is None:
-            self._warn(f"a body in {', '.join(codings)} could not be opened to look for secrets")
-            return body, headers
-        cleaned = self._text(listed(text) if listed else text, "a body")
-        if cleaned == text:
-            return body, headers
-        made = closed(cleaned, codings)
-        return made, _with_length(headers, len(made))
+    def _string(self, text: str, place: str, *, is_address: bool = False) -> str:
+        """Both at once, for a text that stands alone."""
+        data = text.encode("utf-8", "surrogatepass")
+        spots = parameter_spots(data, self._places.query_parameters, is_address=is_address)
+        return _same(text, data, self._by_value(self._put(data, spots), place))
 
-    def _text(self, text: bytes, what: str) -> bytes:
-        """Any bytes: query parameters by their place, then every known secret by its value."""
-        if self._query is not None and b"=" in text:
-            text = self._query.sub(self._parameter, text)
-        if self._find is not None:
-            if self._may_hold(text):
-                text = self._find.sub(lambda hit: self._known(self._needles[hit[0]], what), text)
-            if _ESCAPES.search(text) is not None:
-                text = self._unescape(text, what)
-        return text
+    def _text(self, data: bytes, place: str) -> bytes:
+        return self._by_value(self._put(data, parameter_spots(data, self._places.query_parameters)), place)
 
-    def _may_hold(self, text: bytes) -> bool:
-        """Plain searches are many times faster than one pattern, while the needles are few."""
-        return len(self._needles) > FEW or any(needle in text for needle in self._needles)
+    def _value(self, text: str, place: str) -> str:
+        data = text.encode("utf-8", "surrogatepass")
+        return _same(text, data, self._by_value(data, place))
 
-    def _unescape(self, text: bytes, what: str) -> bytes:
-        for secret, pattern in self._mixed.items():
-            text = pattern.sub(lambda _, secret=secret: self._known(secret, what), text)  # type: ignore[misc]
-        return text
+    def _put(self, data: bytes, spots: Iterable[Spot], *, counted: bool = True) -> bytes:
+        """``data`` with placeholders in these spots."""
+        pieces: list[bytes] = []
+        kept_to = 0
+        for spot in sorted(spots):
+            if spot.start < kept_to or self._is_placeholder(spot.secret):
+                continue
+            placeholder = self._learn(spot)
+            if counted:
+                self._count(placeholder, spot.place)
+            suffix = STAGING if spot.secret.endswith(STAGING) else ""
+            pieces += [data[kept_to : spot.start], (placeholder + suffix).encode("ascii")]
+            kept_to = spot.end
+        return b"".join([*pieces, data[kept_to:]]) if pieces else data
 
-    def _known(self, secret: str, what: str) -> bytes:
-        placeholder = self._placeholders[secret]
-        self._count(placeholder, f"by value in {what}")
-        return placeholder.encode()
+    def _by_value(self, data: bytes, place: str) -> bytes:
+        """``data`` with placeholders for every secret that is known by now."""
+        if not self._watched or self._lacks_secrets(data):
+            return data
+        for secret in sorted(self._watched, key=len, reverse=True):
+            spans = self._watched[secret].spans(data)
+            if spans:
+                placeholder = self._placeholder(secret)
+                data = _replaced(data, spans, placeholder.encode("ascii"))
+                if place:
+                    self._count(placeholder, place, len(spans))
+        return data
 
-    def _parameter(self, hit: re.Match[bytes]) -> bytes:
-        secret = unquote_plus(hit["value"].decode("utf-8", "surrogateescape"))
-        instead = self._placeholder(secret, f"query {hit['name'].decode('latin-1')}")
-        return hit[0] if instead is None else hit["before"] + instead.encode()
+    def _is_quiet(self, data: bytes) -> bool:
+        """Neither a listed place nor a known secret can be in these bytes: market data, mostly."""
+        return b"=" not in data and self._lacks_secrets(data)
 
-    def _group(self, hit: re.Match[bytes], group: int, place: str) -> bytes:
-        instead = self._placeholder(hit[group].strip().decode("utf-8", "surrogateescape"), place)
-        if instead is None:
-            return hit[0]
-        start = hit.start(group) - hit.start()
-        return hit[0][:start] + instead.encode() + hit[0][start + len(hit[group]) :]
+    def _lacks_secrets(self, data: bytes) -> bool:
+        if has_escapes(data):
+            return False
+        for probe in self._probes:  # noqa: SIM110 - asked of every frame, a generator would double the cost
+            if probe in data:
+                return False
+        return True
 
-    def _placeholder(self, secret: str, place: str) -> str | None:
-        """What stands for a secret that was found in a listed place; ``None`` if that is none."""
-        if not secret.strip() or _PLACEHOLDER.fullmatch(secret):
-            return None
-        base = secret.removesuffix(STAGING)
-        placeholder = self._learn(base, place)
-        self._count(placeholder, place)
-        return placeholder + secret[len(base) :]
+    # What is known.
 
-    def _learn(self, secret: str, place: str) -> str:
-        if not secret or _PLACEHOLDER.fullmatch(secret):
-            return secret
-        if secret in self._placeholders:
-            return self._placeholders[secret]
-        placeholder = self._placeholders[secret] = f"REDACTED-{len(self._placeholders) + 1}"
-        if len(secret) < SHORTEST:
-            self._warn(
-                f"{placeholder} ({place}) has fewer than {SHORTEST} characters, so it is replaced only in such places"
+    def _is_placeholder(self, value: str) -> bool:
+        """Whether this is one of an earlier recording; its number is then not given away."""
+        placeholder = PLACEHOLDER.fullmatch(value)
+        if placeholder is not None:
+            self._taken.add(int(placeholder[1]))
+        return placeholder is not None
+
+    def _learn(self, spot: Spot) -> str:
+        """The placeholder of what stands in a spot; from now on it is known."""
+        secret = _bare(spot.secret)
+        placeholder = self._placeholder(secret)
+        for each in (secret, *map(_bare, spot.also)):
+            if len(each) >= SHORTEST:
+                self._watch(each, passing=spot.passing)
+        if len(secret) < SHORTEST and secret not in self._warned:
+            self._warned[secret] = (
+                f"{placeholder} has {len(secret)} characters ({spot.place}): "
+                f"below {SHORTEST} a secret is redacted in its places only, not by value"
             )
-        else:
-            self._look_for(secret)
         return placeholder
 
-    def _look_for(self, secret: str) -> None:
-        for needle in spellings(secret):
-            self._needles.setdefault(needle, secret)
-        longest_first = sorted(self._needles, key=len, reverse=True)
-        self._find = re.compile(b"|".join(map(re.escape, longest_first)))
-        self._mixed.update(mixed([secret]))
+    def _know(self, secret: str) -> None:
+        secret = _bare(secret)
+        if len(secret) >= SHORTEST:
+            self._watch(secret, passing=False)
+        elif secret:
+            self._warned[secret] = (
+                f"a secret that was given has {len(secret)} characters: "
+                f"below {SHORTEST} it is redacted in its places only, not by value"
+            )
 
-    def _count(self, placeholder: str, place: str) -> None:
+    def _watch(self, secret: str, *, passing: bool) -> None:
+        if secret in self._watched:
+            if not passing and secret in self._passing:
+                self._passing.remove(secret)
+            return
+        self._watched[secret] = Spelling(secret)
+        if passing:
+            self._passing.append(secret)
+            if len(self._passing) > MOST_PASSING:
+                del self._watched[self._passing.pop(0)]
+        self._probes = tuple(probe for spelling in self._watched.values() for probe in spelling.probes)
+
+    def _placeholder(self, secret: str) -> str:
+        found = self._placeholders.get(secret)
+        if found is None:
+            number = len(self._placeholders) + 1
+            while number in self._taken:
+                number += 1
+            self._taken.add(number)
+            found = self._placeholders[secret] = f"REDACTED-{number}"
+        return found
+
+    def _count(self, placeholder: str, place: str, times: int = 1) -> None:
         places = self.redactions.setdefault(placeholder, {})
-        places[place] = places.get(place, 0) + 1
-
-    def _warn(self, sentence: str) -> None:
-        if sentence not in self.warnings:
-            self.warnings.append(sentence)
+        places[place] = places.get(place, 0) + times
 
 
-def split_body(interaction: Interaction, *, next_seq: int, size: int = PART_SIZE) -> list[Record]:
-    """An interaction whose large body lies in parts ahead of it; cleaned before, so nothing hides at a seam."""
-    pieces = [interaction.body[at : at + size] for at in range(0, len(interaction.body), size)]
-    parts: list[Record] = [
-        BodyPart(next_seq + at, interaction.end_ns, interaction.interaction, piece)
-        for at, piece in enumerate(pieces)
-    ]
-    whole = replace(interaction, seq=next_seq + len(parts), body=b"", body_parts=len(parts))
-    return [*parts, whole]
+def _bare(secret: str) -> str:
+    return secret.strip().removesuffix(STAGING) or secret.strip()
 
 
-def _query_pattern(names: frozenset[str]) -> re.Pattern[bytes] | None:
-    if not names:
-        return None
-    ways = b"|".join(re.escape(name.encode()) for name in sorted(names, key=len, reverse=True))
-    return re.compile(
-        rb"(?P<before>(?:^|[?&;]|\\u0026|&amp;)(?P<name>" + ways + rb")=)(?P<value>[^&#\s\"'<>\\;]*)",
-        re.IGNORECASE,
-    )
+def _replaced(data: bytes, spans: Sequence[tuple[int, int]], placeholder: bytes) -> bytes:
+    pieces: list[bytes] = []
+    kept_to = 0
+    for start, end in spans:
+        pieces += [data[kept_to:start], placeholder]
+        kept_to = end
+    return b"".join([*pieces, data[kept_to:]])
 
 
-def _with_length(headers: HeaderPairs, length: int) -> HeaderPairs:
-    return tuple(
-        (name, b"%d" % length if name.lower() == b"content-length" else value) for name, value in headers
+def _with(record: _R, **parts: object) -> _R:
+    """The record with these parts; the same object if they are what it has."""
+    changed = {name: part for name, part in parts.items() if part != getattr(record, name)}
+    if not changed:
+        return record
+    return replace(record, **changed)  # type: ignore[arg-type]  # each is of the type of the part it was made from
+
+
+def _same(text: str, data: bytes, cleaned: bytes) -> str:
+    return text if cleaned == data else cleaned.decode("utf-8", "surrogatepass")
+
+
+def _unopened(codings: str, times: int) -> str:
+    bodies = "1 body" if times == 1 else f"{times} bodies"
+    return (
+        f"{bodies} under {codings} could not be opened and stay as they came: a secret inside would stay, too"
     )

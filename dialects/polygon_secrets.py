@@ -1,77 +1,89 @@
-"""Where the secrets of this service stand, as tables.
+"""Where secrets hide in a conversation with Polygon.io (PROTOCOL: the surfaces on which keys leak).
 
-The key is spelled `apiKey` in queries (also `apikey`, and `key_id` for Alpaca's keys
-in 2019), goes out as a bearer token, in the `params` of the `auth` message, and in
-the messages of Alpaca's own streams as `key` and `secret` or `key_id` and
-`secret_key`. JSON is read token by token here, so that spacing, order and escapes do
-not matter and the bytes around a secret stay.
+The key goes by many names. REST takes it as `apiKey` (seen as `apikey`, and as `key_id`
+in 2019) or as a Bearer token; the socket's `auth` message carries it in `params`; the
+Alpaca services that share these clients want `key` and `secret`, or `key_id` and
+`secret_key`, or headers of their own. A client that spells a message wrongly still puts
+its key into it, so the test is not whether a message is a good `auth`, but whether
+`params` can be anything else: a list of channels, of a message that subscribes.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from tickdeck.cassette.redaction import Span
+from tickdeck.cassette.spots import Spot, member_spots
 
-QUERY: Final = frozenset(
-    "apikey api_key api-key key_id secret secret_key access_token auth_token token password".split()
+QUERY_PARAMETERS: Final = frozenset(
+    {
+        "apikey",
+        "api_key",
+        "api-key",
+        "key_id",
+        "keyid",
+        "secret",
+        "secret_key",
+        "secretkey",
+        "token",
+        "access_token",
+        "auth_token",
+        "apca-api-key-id",
+        "apca-api-secret-key",
+    }
 )
 HEADERS: Final = frozenset(
-    "authorization proxy-authorization cookie set-cookie apca-api-key-id apca-api-secret-key x-api-key api-key "
-    "x-auth-token".split()
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "apca-api-key-id",
+        "apca-api-secret-key",
+        "x-api-key",
+        "x-apikey",
+        "api-key",
+        "apikey",
+        "x-auth-token",
+        "x-access-token",
+        "x-amz-security-token",
+    }
 )
-ALWAYS: Final = frozenset("apikey api_key key_id secret secret_key password access_token".split())
-"""JSON fields that hold a secret in whatever a client says."""
-WHEN_AUTHENTICATING: Final = ALWAYS | frozenset(("params", "key", "token"))
-"""JSON fields that do so in a message whose action is to authenticate."""
-AUTHENTICATING: Final = frozenset(("auth", "authenticate"))
+MESSAGE_FIELDS: Final = frozenset(
+    {"key", "secret", "key_id", "secret_key", "apikey", "api_key", "token", "access_token", "oauth"}
+)
+BODY_FIELDS: Final = MESSAGE_FIELDS | QUERY_PARAMETERS | {"password", "client_secret", "refresh_token"}
 
-_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
+_PARAMS: Final = frozenset({"params"})
+_QUOTE: Final = rb"\\*[\"']"
+_ACTION: Final = _QUOTE + rb"action" + _QUOTE + rb"\s*:\s*" + _QUOTE
+_ASKS_FOR_DATA: Final = re.compile(_ACTION + rb"(?:un)?subscribe\b")
+_AUTHENTICATES: Final = re.compile(_ACTION + rb"auth", re.IGNORECASE)
+_CHANNELS: Final = re.compile(r"\s*[A-Z]{1,5}\.[^\s,]+(?:\s*,\s*[A-Z]{1,5}\.[^\s,]+)*\s*,?\s*")
+_PLACE: Final = "message"
 
 
 class PolygonPlaces:
-    """See `tickdeck.cassette.redaction.SecretPlaces`."""
+    """See `tickdeck.cassette.spots.SecretPlaces`."""
 
-    query_parameters: frozenset[str] = QUERY
-    headers: frozenset[str] = HEADERS
+    query_parameters: Final = QUERY_PARAMETERS
+    headers: Final = HEADERS
+    body_fields: Final = BODY_FIELDS
 
-    def in_message(self, payload: bytes) -> Sequence[Span]:
-        """Secrets inside a client's text message or JSON request body, in order."""
-        pairs = list(_pairs(payload))
-        actions = {value for key, value, _, _ in pairs if key == "action"}
-        fields = WHEN_AUTHENTICATING if actions & AUTHENTICATING else ALWAYS
-        return [
-            Span(start, end, value, f"message {key}")
-            for key, value, start, end in pairs
-            if key.lower() in fields
-        ]
-
-
-def _pairs(payload: bytes) -> Iterator[tuple[str, str, int, int]]:
-    """Each key with its string value, and where the value's characters stand."""
-    key: str | None = None
-    behind = 0
-    for token in _STRING.finditer(payload):
-        text = _decoded(token[1])
-        if token[2] is not None:
-            key, behind = text, token.end()
-        elif key is not None and not payload[behind : token.start()].strip():
-            yield key, text, token.start(1), token.end(1)
-            key = None
-
-
-def _decoded(raw: bytes) -> str:
-    text = raw.decode("utf-8", "surrogateescape")
-    if "\\" not in text:
-        return text
-    try:
-        value = json.loads(f'"{text}"')
-    except ValueError:
-        return text
-    return value if isinstance(value, str) else text
+    def message_secrets(self, payload: bytes) -> Sequence[Spot]:
+        """The secrets inside a client's message."""
+        return sorted([*member_spots(payload, MESSAGE_FIELDS, _PLACE), *_in_params(payload)])
 
 
 PLACES: Final = PolygonPlaces()
+
+
+def _in_params(payload: bytes) -> list[Spot]:
+    asks, authenticates = _ASKS_FOR_DATA.search(payload), _AUTHENTICATES.search(payload)
+    if asks and not authenticates:
+        return []
+    spots = member_spots(payload, _PARAMS, _PLACE)
+    if authenticates and not asks:
+        return spots
+    return [spot for spot in spots if not _CHANNELS.fullmatch(spot.secret)]

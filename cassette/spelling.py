@@ -1,0 +1,149 @@
+"""Every way in which one secret can stand in bytes.
+
+A secret that was seen once turns up again in other clothes: percent-encoded in a
+URL (once or twice), escaped in JSON (or in JSON inside JSON), in base64 at any of
+three alignments, in UTF-8 or latin-1. Each character has a few spellings, and any
+mixture of them is the secret.
+
+Looking for all mixtures is slow, and market data holds none of them, so the question
+is asked in two steps. Text without a percent sign and without a backslash can hold a
+secret only in a form that is known letter by letter: those are the *probes*, and
+looking for them costs a search for a literal. Only when a probe is found, or an escape
+makes every mixture possible, is the whole pattern tried.
+
+Of base64 what is matched is what the secret determines entirely; up to four bits at
+either edge, which belong to a neighbour as well, stay.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from functools import cached_property
+from typing import Final
+from urllib.parse import quote
+
+_CONTROLS: Final = {"\n": b"n", "\r": b"r", "\t": b"t", "\b": b"b", "\f": b"f"}
+_SLASHES: Final = rb"\\\\{0,7}"
+"""The backslashes of an escape: JSON inside JSON inside JSON has several."""
+
+
+class Spelling:
+    """One secret, ready to be looked for."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+        raw = secret.encode("utf-8", "surrogatepass")
+        texts = [raw, secret.encode("latin-1")] if _is_latin(secret) else [raw]
+        forms = [raw, quote(raw, safe="").encode("ascii"), json.dumps(secret)[1:-1].encode("ascii")]
+        coded = [piece for form in forms for piece in _base64_pieces(form)]
+        self._coded = tuple(dict.fromkeys(coded))
+        self.probes: tuple[bytes, ...] = tuple(
+            dict.fromkeys(
+                [*texts, *(text.replace(b" ", b"+") for text in texts), *_both_alphabets(self._coded)]
+            )
+        )
+
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[bytes], ...]:
+        spelled = re.compile(spelled_as(self.secret), re.DOTALL)
+        return spelled, *(re.compile(_coded_as(piece)) for piece in self._coded)
+
+    def spans(self, data: bytes) -> list[tuple[int, int]]:
+        """Where the secret stands in ``data``, in order; none overlap."""
+        if not (has_escapes(data) or any(probe in data for probe in self.probes)):
+            return []
+        found = sorted(hit.span() for pattern in self._patterns for hit in pattern.finditer(data))
+        return without_overlap(found)
+
+
+def has_escapes(data: bytes) -> bool:
+    """Whether characters can be spelled by other than themselves here."""
+    return b"%" in data or b"\\" in data
+
+
+def without_overlap(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of sorted spans those that begin after the one before has ended."""
+    kept: list[tuple[int, int]] = []
+    for span in spans:
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+    return kept
+
+
+def spelled_as(text: str, *, any_case: bool = False) -> bytes:
+    """A pattern for ``text`` with each character raw, percent-encoded or escaped."""
+    pieces = re.findall(r"\\+|[^\\]", text)
+    return b"".join(_run(piece) if piece[0] == "\\" else _letter(piece, any_case) for piece in pieces)
+
+
+def _run(backslashes: str) -> bytes:
+    """Backslashes are told from escapes by nothing: as many or more of them, up to eight each."""
+    count = len(backslashes)
+    escapes = rb"%(?:25){0,2}5[cC]|\\{1,8}(?:u005[cC]|x5[cC])"
+    return rb"(?:(?:%b){%d}|\\{%d,%d})" % (escapes, count, count, 8 * count)
+
+
+def _letter(letter: str, any_case: bool) -> bytes:
+    letters = sorted({letter, letter.lower(), letter.upper()}) if any_case else [letter]
+    forms = [form for each in letters if len(each) == 1 for form in _forms(each)]
+    return b"(?:" + b"|".join(dict.fromkeys(forms)) + b")"
+
+
+def _forms(letter: str) -> list[bytes]:
+    """The longer before the shorter: a percent sign begins its own escape, and latin-1 for Ã its own UTF-8."""
+    raw = letter.encode("utf-8", "surrogatepass")
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    forms = [
+        _percent(raw),
+        b"".join(_SLASHES + b"u" + _hex(units[at : at + 4]) for at in range(0, len(units), 4)),
+        b"".join(_SLASHES + b"x" + _hex(f"{byte:02x}") for byte in raw),
+    ]
+    if letter in _CONTROLS:
+        forms.append(_SLASHES + _CONTROLS[letter])
+    if letter in "\"'/":
+        forms.append(_SLASHES + letter.encode("ascii"))
+    if letter == " ":
+        forms.append(rb"\+")
+    forms.append(re.escape(raw))
+    if not letter.isascii() and _is_latin(letter):
+        byte = letter.encode("latin-1")
+        forms += [_percent(byte), _SLASHES + b"x" + _hex(byte.hex()), re.escape(byte)]
+    return forms
+
+
+def _percent(raw: bytes) -> bytes:
+    """Percent-encoded, up to three times over."""
+    return b"".join(b"%(?:25){0,2}" + _hex(f"{byte:02x}") for byte in raw)
+
+
+def _hex(digits: str) -> bytes:
+    return "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in digits).encode("ascii")
+
+
+def _is_latin(text: str) -> bool:
+    return all(character <= "\xff" for character in text)
+
+
+def _base64_pieces(raw: bytes) -> list[bytes]:
+    """What of the base64 of any text around ``raw`` is certain, at each alignment."""
+    pieces = []
+    for before in range(3):
+        after = -(before + len(raw)) % 3
+        whole = base64.b64encode(bytes(before) + raw + bytes(after))
+        pieces.append(whole[-(-8 * before // 6) : 8 * (before + len(raw)) // 6])
+    return pieces
+
+
+def _both_alphabets(pieces: tuple[bytes, ...]) -> list[bytes]:
+    return [*pieces, *(piece.translate(bytes.maketrans(b"+/", b"-_")) for piece in pieces)]
+
+
+def _coded_as(piece: bytes) -> bytes:
+    """A pattern for base64 of either alphabet, itself percent-encoded or escaped where that is usual."""
+    units = {
+        ord("+"): rb"(?:[+\-]|%(?:25){0,2}2[bBdD]|\\{1,8}u002[bBdD])",
+        ord("/"): rb"(?:\\{0,8}/|_|%(?:25){0,2}(?:2[fF]|5[fF])|\\{1,8}u00(?:2[fF]|5[fF]))",
+    }
+    return b"".join(units.get(byte, bytes((byte,))) for byte in piece)

@@ -1,0 +1,251 @@
+"""Where secrets stand, found in bytes: query parameters, header fields, members of JSON objects.
+
+A dialect lists the places by name (`SecretPlaces`); here they are found in what
+crossed the wire. The text is never parsed as a whole, for it may be cut off, be no
+quite proper JSON, or be an address inside a string inside a body: names are looked for
+where a name can stand, and the value is what follows. Names may be escaped, as
+any text may be. Where a value ends is decided so that in doubt it ends later.
+
+Where nothing stands there is no spot; a placeholder of an earlier recording is one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
+
+from tickdeck.cassette.spelling import spelled_as
+
+PLACEHOLDER: Final = re.compile(r"\s*REDACTED-([0-9]{1,9})(?:-staging)?\s*")
+"""What redaction leaves where a secret was."""
+
+_PERCENT: Final = rb"%(?:25)*"
+_EQUALS: Final = re.compile(_PERCENT + rb"3[dD]|\\+u003[dD]|=")
+_MAY_HAVE_PARAMETERS: Final = (b"=", b"%", b"\\")
+_LONGEST_NAME: Final = 256
+# In an address of its own a value ends only where the next begins; within a text, also where the address does.
+_IN_ADDRESS: Final = re.compile(rb"[^&#]*")
+_IN_TEXT: Final = re.compile(rb"(?:[^&#\"'<>\\\s]|\\+/|\\+u00(?!2[02367]|3[cCeE])[0-9a-fA-F]{2})*")
+_IN_COMPONENT: Final = re.compile(rb"(?:(?!%(?:25)*2[36])[^&#\"'<>\\\s])*")
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_SPACE: Final = rb"(?:\s|\\+[nrt])*"
+_SCHEME: Final = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?=\S)")
+_USER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#@]*)@")
+_COOKIE: Final = re.compile(rb"(?:^|;)[^=;]*=\s*\"?([^;\"]*)")
+_ADDRESS_HEADERS: Final = frozenset((b"location", b"content-location", b"referer"))
+_AUTHORIZATIONS: Final = frozenset((b"authorization", b"proxy-authorization"))
+
+
+class Spot(NamedTuple):
+    """Bytes ``[start, end)`` hold ``secret``, and this is the place (``query apiKey``).
+
+    ``also`` are secrets that it is made of. ``passing`` ones (cookies) are replaced by
+    many others in the course of a recording.
+    """
+
+    start: int
+    end: int
+    secret: str
+    place: str
+    also: tuple[str, ...] = ()
+    passing: bool = False
+
+
+class SecretPlaces(Protocol):
+    """What a dialect knows about where secrets stand; all names in lower case."""
+
+    @property
+    def query_parameters(self) -> frozenset[str]:
+        """Query parameters, in any address."""
+        ...
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Header fields; of `Authorization` the scheme is kept, of cookies the names."""
+        ...
+
+    @property
+    def body_fields(self) -> frozenset[str]:
+        """Fields of a request body, form or JSON."""
+        ...
+
+    def message_secrets(self, payload: bytes) -> Sequence[Spot]:
+        """The secrets inside a client's message."""
+        ...
+
+
+class NoPlaces:
+    """Nothing is listed: for what was made up and holds no secrets."""
+
+    query_parameters: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+    body_fields: frozenset[str] = frozenset()
+
+    def message_secrets(self, payload: bytes) -> Sequence[Spot]:
+        """None."""
+        return ()
+
+
+NO_PLACES: Final = NoPlaces()
+
+
+def _is_something(value: str) -> bool:
+    return bool(value.strip())
+
+
+def as_text(raw: bytes) -> str:
+    """The text that bytes of a header or an address are."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = False) -> list[Spot]:
+    """The values of these query parameters in an address, or in a text that may hold addresses or be a form."""
+    if not names or not any(mark in text for mark in _MAY_HAVE_PARAMETERS):
+        return []
+    pattern = _names_before(names)
+    found: list[Spot] = []
+    for equals in _EQUALS.finditer(text):
+        name = pattern.search(text, max(0, equals.start() - _LONGEST_NAME), equals.start())
+        if name is not None and (not found or name.start() >= found[-1].end):
+            found += _parameter(text, name["name"], equals, is_address)
+    return found
+
+
+def _parameter(text: bytes, name: bytes, equals: re.Match[bytes], is_address: bool) -> Iterator[Spot]:
+    depth = equals[0].count(b"25") + 1 if equals[0].startswith(b"%") else 0
+    pattern = _IN_COMPONENT if depth else _IN_ADDRESS if is_address else _IN_TEXT
+    value = pattern.match(text, equals.end())
+    secret = _decoded(value[0], depth + 1) if value else ""
+    if value and _is_something(secret):
+        yield Spot(value.start(), value.end(), secret, f"query {_decoded(name, depth + 1)}")
+
+
+def _decoded(raw: bytes, times: int) -> str:
+    """Without JSON's escapes, and percent-decoded so many times; a plus is a space."""
+    if b"\\" in raw:
+        raw = unescaped(raw).encode("utf-8", "surrogatepass")
+    for _ in range(times):
+        raw = _ESCAPE.sub(lambda hit: bytes((int(hit[1], 16),)), raw.replace(b"+", b" "))
+    return as_text(raw)
+
+
+@lru_cache(maxsize=16)
+def _names_before(names: frozenset[str]) -> re.Pattern[bytes]:
+    """One of the names, at the end of what is looked at, and not the end of a longer name."""
+    before = rb"(?:(?<![\w.\-])|(?<=%26)|(?<=%3[fF])|(?<=2526)|(?<=253[fF])|(?<=u0026)|(?<=u003[fF]))"
+    return re.compile(before + b"(?P<name>" + _any_of(names) + rb")\Z")
+
+
+def _any_of(names: Iterable[str]) -> bytes:
+    return b"(?:" + b"|".join(spelled_as(name, any_case=True) for name in sorted(names)) + b")"
+
+
+def user_spots(url: bytes) -> list[Spot]:
+    """User and password in an address (``https://user:password@host/``)."""
+    hit = _USER.match(url)
+    if hit is None:
+        return []
+    user, _, password = hit[1].partition(b":")
+    at = hit.start(1)
+    places = [(at, user, "url user"), (at + len(user) + 1, password, "url password")]
+    return [
+        Spot(start, start + len(raw), _decoded(raw, 1), place)
+        for start, raw, place in places
+        if _is_something(_decoded(raw, 1))
+    ]
+
+
+def header_spots(name: bytes, value: bytes, places: SecretPlaces) -> list[Spot]:
+    """What is secret in one header field."""
+    lower = name.lower()
+    if lower.decode("latin-1") not in places.headers:
+        return parameter_spots(value, places.query_parameters, is_address=lower in _ADDRESS_HEADERS)
+    place = f"header {lower.decode('latin-1')}"
+    if lower in (b"cookie", b"set-cookie"):
+        return list(_cookies(value, place, only_first=lower == b"set-cookie"))
+    return list(_credentials(value, place, with_scheme=lower in _AUTHORIZATIONS))
+
+
+def _cookies(value: bytes, place: str, *, only_first: bool) -> Iterator[Spot]:
+    for hit in _COOKIE.finditer(value):
+        content = hit[1].rstrip()
+        if _is_something(as_text(content)):
+            yield Spot(hit.start(1), hit.start(1) + len(content), as_text(content), place, passing=True)
+        if only_first:
+            return
+
+
+def _credentials(value: bytes, place: str, *, with_scheme: bool) -> Iterator[Spot]:
+    scheme = _SCHEME.match(value) if with_scheme else None
+    start = scheme.end() if scheme else len(value) - len(value.lstrip())
+    end = len(value.rstrip())
+    secret = as_text(value[start:end])
+    if _is_something(secret):
+        is_basic = scheme is not None and scheme[1].lower() == b"basic"
+        yield Spot(start, end, secret, place, also=_basic(value[start:end]) if is_basic else ())
+
+
+def _basic(credentials: bytes) -> tuple[str, ...]:
+    """User and password of HTTP's Basic scheme."""
+    try:
+        pair = base64.b64decode(credentials + b"==")
+    except binascii.Error:
+        return ()
+    user, _, password = pair.partition(b":")
+    return tuple(text for text in (as_text(user), as_text(password)) if _is_something(text))
+
+
+def member_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
+    """The string values under these names in JSON, at any depth, also in JSON inside a string."""
+    if not names:
+        return []
+    found: list[Spot] = []
+    for depth, pattern in enumerate(_members(names), start=1):
+        for hit in pattern.finditer(text):
+            secret = unescaped(hit["value"], depth)
+            if _is_something(secret):
+                name = unescaped(hit["name"], depth)
+                found.append(Spot(hit.start("value"), hit.end("value"), secret, f"{place} {name}"))
+    return sorted(found)
+
+
+@lru_cache(maxsize=16)
+def _members(names: frozenset[str]) -> tuple[re.Pattern[bytes], ...]:
+    """Quoted name, colon, quoted value (in an array, perhaps): with plain quotes, then with escaped ones."""
+    plain = rb"(?:\\.|(?!(?P=q))[^\\])*"
+    nested = rb"(?:\\\\(?:\\.|[^\\])|\\(?!(?P=q))[^\\]|[^\\])*"
+    return tuple(
+        re.compile(
+            slash + rb"(?P<q>[\"'])(?P<name>" + _any_of(names) + rb")" + slash + rb"(?P=q)"
+            + _SPACE + b":" + _SPACE + rb"(?:\[" + _SPACE + rb")?" + slash + rb"(?P=q)"
+            + rb"(?P<value>" + value + rb")",
+            re.DOTALL,
+        )
+        for slash, value in ((b"", plain), (rb"\\", nested))
+    )  # fmt: skip
+
+
+def unescaped(raw: bytes, times: int = 1) -> str:
+    """The text of a JSON string's inside."""
+    text = as_text(raw)
+    for _ in range(times):
+        try:
+            value: object = json.loads(f'"{text}"', strict=False)
+        except ValueError:
+            return text
+        text = str(value)
+    return text
+
+
+def form_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
+    """The values of these fields in a form (``a=1&b=2``)."""
+    spots = parameter_spots(text, names, is_address=True)
+    return [spot._replace(place=spot.place.replace("query", place, 1)) for spot in spots]
