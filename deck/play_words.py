@@ -34,8 +34,9 @@ class PlayWords:
                 f"{_who(line)} subscribed to {_some(line['channels'])}{_unrecorded(line)}"
             ),
             "unsubscribed": lambda line: f"{_who(line)} unsubscribed from {_some(line['channels'])}",
-            "request": lambda line: f"{line['method']} {line['url']}: {line['status']}",
-            "miss": lambda line: f"{line['sentence']}",
+            "request": lambda line: f"{line['method']} {line['url']}: {line['status']}{_trouble(line)}",
+            "miss": lambda line: str(line["sentence"]),
+            "error": lambda line: str(line["sentence"]),
             "started": lambda line: (
                 f"{_course(line)} started at {self._when(line)}, speed {self._options.speed}"
             ),
@@ -63,7 +64,9 @@ class PlayWords:
             f"{count(survey.interactions, 'REST answer')}; wording: {line['profile']}"
         )
         paste = paste_lines(self._cassette, line, market=self._market)
-        return "\n".join((playing, *paste, f"the tape starts {_gate(self._options)}; Ctrl-C ends the run"))
+        return "\n".join(
+            (playing, *line["notes"], *paste, f"the tape starts {_gate(self._options)}; Ctrl-C ends the run")
+        )
 
     def _gap(self, line: Line) -> str:
         return (
@@ -93,6 +96,10 @@ def _some(channels: Sequence[str]) -> str:
 
 def _unrecorded(line: Line) -> str:
     return f" (never recorded: {_some(line['unrecorded'])})" if line["unrecorded"] else ""
+
+
+def _trouble(line: Line) -> str:
+    return f" ({line['trouble']})" if line.get("trouble") else ""
 
 
 def _ending(line: Line) -> str:

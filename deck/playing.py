@@ -61,6 +61,8 @@ async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, comm
             await player.stop()
             report = player.report()
             tell(report)
+    if player.failure is not None:
+        raise player.failure
     return code or (Exit.UNMATCHED if report["misses"] and not ends.allow_unmatched else Exit.FINE)
 
 
