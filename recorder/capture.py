@@ -1,0 +1,206 @@
+"""What happened becomes records, here and nowhere else.
+
+A recording has one order over everything: REST and all sockets draw their numbers
+from the same sequence, and their offsets from the same clock. That only holds if
+one place gives them out. It waits for nothing and reads no clock: the shells hand
+in the bytes and the time at which they came, and take the records to the cassette.
+
+The wording of the service (its greeting, its auth reply, how it frames its
+acknowledgements) is learned on the way: whoever plays the cassette later speaks so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from tickdeck.cassette.codings import codings_of, opened
+from tickdeck.cassette.records import (
+    TEXT,
+    Anchor,
+    Frame,
+    Gap,
+    HeaderPairs,
+    Interaction,
+    Profile,
+    Record,
+    Sender,
+    TrackClosed,
+    TrackOpened,
+)
+from tickdeck.cassette.redaction import split_body
+from tickdeck.dialects.base import Learner
+
+ANCHOR_EVERY_NS: Final = 60 * 1_000_000_000
+
+CODING: Final = b"content-encoding"
+
+WHOLE_LIMIT: Final = 16 << 20
+"""Bytes of a body, opened, that redaction looks into in place; a larger one is kept decoded, in parts."""
+
+
+class Message(NamedTuple):
+    """One complete WebSocket message, and when it came (on the clock of the recording)."""
+
+    at_ns: int
+    opcode: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A WebSocket connection that was made: ``market`` is its path, ``feed`` the host word."""
+
+    market: str
+    feed: str = ""
+    url: str = ""
+    request_headers: HeaderPairs = ()
+    response_headers: HeaderPairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One REST request and its response, at clock times; ``body`` is as it crossed the wire."""
+
+    started_ns: int
+    first_byte_ns: int
+    end_ns: int
+    method: str
+    url: str
+    status: int
+    reason: str = ""
+    request_headers: HeaderPairs = ()
+    request_body: bytes = b""
+    response_headers: HeaderPairs = ()
+    body: bytes = b""
+    complete: bool = True
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was taken so far; ``bytes`` are payloads and bodies, ``frames`` all that have a payload."""
+
+    frames: int = 0
+    bytes: int = 0
+    interactions: int = 0
+    tracks: int = 0
+    tracks_open: int = 0
+    gaps: int = 0
+
+
+class Capture:
+    """The one source of sequence numbers, offsets, track and interaction numbers of a recording."""
+
+    def __init__(self, *, start_ns: int, learner: Callable[[], Learner]) -> None:
+        self.counts = Counts()
+        self._start_ns = start_ns
+        self._new_learner = learner
+        self._learners: dict[int, Learner] = {}
+        self._known: dict[str, str] = {}
+        self._next_seq = 0
+        self._next_anchor_ns = start_ns
+
+    def anchors(self, now_ns: int, *, wall_ns: int) -> list[Record]:
+        """The wall clock, at the start and once a minute: empty when none is due."""
+        if now_ns < self._next_anchor_ns:
+            return []
+        self._next_anchor_ns = now_ns + ANCHOR_EVERY_NS
+        return [Anchor(self._seq(), self._offset(now_ns), wall_ns)]
+
+    def track_opened(self, now_ns: int, opening: Opening) -> TrackOpened:
+        """A connection was made; the record carries its number."""
+        track = self.counts.tracks
+        self.counts.tracks += 1
+        self.counts.tracks_open += 1
+        self._learners[track] = self._new_learner()
+        return TrackOpened(
+            self._seq(),
+            self._offset(now_ns),
+            track,
+            opening.market,
+            opening.feed,
+            opening.url,
+            opening.request_headers,
+            opening.response_headers,
+        )
+
+    def frames(self, track: int, sender: Sender, messages: Iterable[Message]) -> list[Record]:
+        """What one side of a track said, in order, and what was learned from it."""
+        records: list[Record] = []
+        for at_ns, opcode, payload in messages:
+            records.append(Frame(self._seq(), self._offset(at_ns), track, sender, opcode, payload))
+            self.counts.bytes += len(payload)
+            if opcode == TEXT:
+                records.extend(self._learned(track, sender, payload, at_ns))
+        self.counts.frames += sum(type(record) is Frame for record in records)
+        return records
+
+    def _learned(self, track: int, sender: Sender, payload: bytes, now_ns: int) -> Iterable[Record]:
+        values = self._learners[track].feed(sender, payload) if track in self._learners else None
+        if not values or all(self._known.get(key) == value for key, value in values.items()):
+            return
+        self._known.update(values)
+        yield Profile(self._seq(), self._offset(now_ns), dict(self._known))
+
+    def track_closed(
+        self, now_ns: int, track: int, *, by: Sender | None, code: int | None, reason: str = ""
+    ) -> TrackClosed:
+        """A connection ended: ``code`` is ``None`` when it was lost without a close frame."""
+        self.counts.tracks_open -= 1
+        self._learners.pop(track, None)
+        return TrackClosed(self._seq(), self._offset(now_ns), track, by, code, reason)
+
+    def interaction(self, exchange: Exchange, clean: Callable[[Record], Record]) -> list[Record]:
+        """A REST request that was answered; the parts of a large body come first.
+
+        A large body is kept decoded, and redacted (``clean``) before it is cut into
+        parts: a secret across a border would be missed.
+        """
+        whole = Interaction(
+            seq=self._next_seq,
+            offset_ns=self._offset(exchange.started_ns),
+            first_byte_ns=self._offset(exchange.first_byte_ns),
+            end_ns=self._offset(exchange.end_ns),
+            interaction=self.counts.interactions,
+            method=exchange.method,
+            url=exchange.url,
+            status=exchange.status,
+            reason=exchange.reason,
+            request_headers=exchange.request_headers,
+            request_body=exchange.request_body,
+            response_headers=exchange.response_headers,
+            body=exchange.body,
+            complete=exchange.complete,
+        )
+        records: list[Record] = [whole]
+        opened_up = _decoded(whole)
+        if len(opened_up.body) > WHOLE_LIMIT:
+            scrubbed = clean(opened_up)
+            assert isinstance(scrubbed, Interaction)
+            records = split_body(scrubbed, next_seq=self._next_seq)
+        self._next_seq += len(records)
+        self.counts.interactions += 1
+        self.counts.bytes += len(exchange.body)
+        return records
+
+    def gap(self, since_ns: int, until_ns: int, *, market: str, reason: str) -> Gap:
+        """Nobody listened to a market from one clock time to another."""
+        self.counts.gaps += 1
+        return Gap(self._seq(), self._offset(since_ns), self._offset(until_ns), market, reason)
+
+    def _seq(self) -> int:
+        seq = self._next_seq
+        self._next_seq += 1
+        return seq
+
+    def _offset(self, now_ns: int) -> int:
+        return max(now_ns - self._start_ns, 0)
+
+
+def _decoded(interaction: Interaction) -> Interaction:
+    """Without its content coding, if that can be opened."""
+    field = b",".join(value for name, value in interaction.response_headers if name.lower() == CODING)
+    codings = codings_of(field.decode("latin-1"))
+    plain = opened(interaction.body, codings) if codings else None
+    return interaction if plain is None else replace(interaction, body=plain, decoded=True)

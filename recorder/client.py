@@ -1,0 +1,164 @@
+"""The recorder as a client of its own: one market, connected again after every loss, each gap noted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from tickdeck.cassette.errors import RecordingError
+from tickdeck.cassette.records import HeaderPairs, Sender
+from tickdeck.recorder.capture import Opening
+from tickdeck.recorder.clock import SECOND_NS, Clock
+from tickdeck.recorder.dialogue import Dialogue
+from tickdeck.recorder.inflow import GOING_AWAY, End
+from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackStarted
+from tickdeck.recorder.sink import Intake
+from tickdeck.recorder.talk import Patience, Standing, Talk
+from tickdeck.recorder.upstream import MAX_MESSAGE, why
+
+_SPREAD: Final = (0.5, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to record, and where from."""
+
+    origin: str
+    market: str
+    feed: str
+    key: str
+    channels: tuple[str, ...]
+    seed: int = 0
+    trust_env: bool = False
+
+    @property
+    def url(self) -> str:
+        """The market's socket."""
+        return f"{self.origin}/{self.market}"
+
+
+class SocketClient:
+    """Records one market until it is cancelled."""
+
+    def __init__(
+        self, wanted: Wanted, intake: Intake, clock: Clock, *, notify: Notify, patience: Patience
+    ) -> None:
+        self.standing = Standing(wanted.market)
+        self._wanted = wanted
+        self._intake = intake
+        self._clock = clock
+        self._notify = notify
+        self._patience = patience
+        self._random = random.Random(wanted.seed)
+        self._lost: tuple[int, str] | None = None
+
+    async def run(self) -> None:
+        """Connect again and again. RecordingError where that is no use: never reached, refused, evicted."""
+        retries = self._retries()
+        try:
+            while True:
+                loss = await self._attempt()
+                if not self.standing.ready:
+                    raise RecordingError(loss)
+                if self._lost is None:
+                    self._lost = (self._clock.now_ns(), loss)
+                    retries = self._retries()
+                retry_ns = next(retries)
+                self._notify(Lost(self._wanted.market, loss, retry_ns / SECOND_NS))
+                await self._clock.wait_until(self._clock.now_ns() + retry_ns)
+        finally:
+            if self._intake.failure is None:
+                self._listening()
+
+    async def _attempt(self) -> str:
+        """One connection; how it was lost, in words."""
+        try:
+            connection = await self._connect()
+        except InvalidStatus as refusal:
+            return f"{self._wanted.url} refused the connection with status {refusal.response.status_code}"
+        except (OSError, WebSocketException) as error:
+            return f"could not reach {self._wanted.origin}: {why(error)}"
+        track = self._intake.track_opened(self._opening(connection))
+        self._notify(TrackStarted(track, self._wanted.market))
+        talk = self._talk(connection, track)
+        end: End | None = None
+        try:
+            end = await talk.run()
+        finally:
+            self._track_ended(track, end)
+            await connection.close(GOING_AWAY)
+        if talk.refusal:
+            raise RecordingError(talk.refusal)
+        return talk.late if end is None else _loss(self._wanted.url, end)
+
+    async def _connect(self) -> ClientConnection:
+        return await connect(
+            self._wanted.url,
+            compression=None,
+            max_size=MAX_MESSAGE,
+            open_timeout=self._patience.answer_ns / SECOND_NS,
+            close_timeout=1,
+            proxy=True if self._wanted.trust_env else None,
+        )
+
+    def _retries(self) -> Iterator[int]:
+        delay_ns = self._patience.first_retry_ns
+        while True:
+            yield int(min(delay_ns * self._random.uniform(*_SPREAD), self._patience.longest_retry_ns))
+            delay_ns = min(delay_ns * 2, self._patience.longest_retry_ns)
+
+    def _listening(self) -> None:
+        """The market is heard (again): a gap, if there was one, is over."""
+        if self._lost is not None:
+            (since_ns, reason), self._lost = self._lost, None
+            until_ns = self._clock.now_ns()
+            self._intake.gap(since_ns, until_ns, market=self._wanted.market, reason=reason)
+            self._notify(Outage(self._wanted.market, (until_ns - since_ns) / SECOND_NS, reason))
+
+    def _opening(self, connection: ClientConnection) -> Opening:
+        request, response = connection.request, connection.response
+        return Opening(
+            market=self._wanted.market,
+            feed=self._wanted.feed,
+            url=self._wanted.url,
+            request_headers=_pairs(request.headers) if request else (),
+            response_headers=_pairs(response.headers) if response else (),
+        )
+
+    def _talk(self, connection: ClientConnection, track: int) -> Talk:
+        return Talk(
+            connection,
+            track,
+            Dialogue(self._wanted.key, self._wanted.channels),
+            intake=self._intake,
+            clock=self._clock,
+            notify=self._notify,
+            patience=self._patience,
+            standing=self.standing,
+            listening=self._listening,
+        )
+
+    def _track_ended(self, track: int, end: End | None) -> None:
+        by = None if end is None else Sender.SERVER
+        end = end or End(GOING_AWAY)
+        if self._intake.failure is None:
+            self._intake.track_closed(track, by=by, code=end.code, reason=end.reason)
+        self._notify(TrackEnded(track, self._wanted.market, end.code, end.reason))
+
+
+def _pairs(headers: Headers) -> HeaderPairs:
+    return tuple(
+        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.raw_items()
+    )
+
+
+def _loss(url: str, end: End) -> str:
+    if end.code is None:
+        return f"{url} was lost without a close"
+    return f"{url} was closed with {end.code}{' ' + end.reason if end.reason else ''}"

@@ -1,0 +1,131 @@
+"""What a proxy changes on the way, and nothing more.
+
+Upstream is sent what the client sent, but for the fields that belong to one
+connection, the host, and content codings that nobody here can open: an address
+inside such a body could not be changed, and a client that followed it would go past
+the recorder, with the key. The client is given what the upstream sent, but for the
+same fields, the addresses that name the upstream, and Alt-Svc, which names another
+way to it. The cassette keeps what the upstream was sent and what it answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tickdeck.cassette.codings import closed, codings_of, opened
+from tickdeck.cassette.records import HeaderPairs
+from tickdeck.dialects.origins import Origins
+from tickdeck.recorder.capture import CODING, Exchange
+
+_HOP_BY_HOP: Final = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
+    b" transfer-encoding upgrade".split()
+)
+_HANDSHAKE: Final = frozenset(
+    b"sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-accept".split()
+)
+_PAST_US: Final = frozenset((b"alt-svc", b"strict-transport-security"))
+_ADDRESSES: Final = frozenset((b"location", b"content-location", b"link"))
+_DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
+_READABLE: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"zstd", b"identity"))
+_TEXT: Final = re.compile(rb"text/|[^;]*(?:json|xml|csv|javascript|x-www-form-urlencoded)", re.IGNORECASE)
+_PARTIAL: Final = 206
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client is given; ``trouble`` says what could not be done, or is empty."""
+
+    status: int
+    reason: str
+    headers: HeaderPairs
+    body: bytes
+    complete: bool = True
+    trouble: str = ""
+
+
+def sent_upstream(headers: HeaderPairs, *, host: str) -> HeaderPairs:
+    """The client's request header fields as they go upstream, in the client's order."""
+    dropped = _connection_fields(headers) | _HANDSHAKE | {b"expect"}
+    pairs = []
+    for name, value in headers:
+        match name.lower():
+            case b"host":
+                value = host.encode()
+            case b"accept-encoding":
+                value = _readable(value)
+            case lower if lower in dropped:
+                continue
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def _readable(accept_encoding: bytes) -> bytes:
+    kept = [
+        part for part in accept_encoding.split(b",") if part.partition(b";")[0].strip().lower() in _READABLE
+    ]
+    return b",".join(kept).strip() or b"identity"
+
+
+def without(headers: HeaderPairs, names: Iterable[bytes]) -> HeaderPairs:
+    """The fields that have none of these (lower-case) names."""
+    dropped = frozenset(names)
+    return tuple(pair for pair in headers if pair[0].lower() not in dropped)
+
+
+def values_of(headers: HeaderPairs, name: bytes) -> list[bytes]:
+    """The values of one (lower-case) field name, in order."""
+    return [value for each, value in headers if each.lower() == name]
+
+
+def protocols_of(headers: HeaderPairs) -> list[str]:
+    """The subprotocols that a handshake names."""
+    parts = b",".join(values_of(headers, b"sec-websocket-protocol")).split(b",")
+    return [part.strip().decode("latin-1") for part in parts if part.strip()]
+
+
+def accepted_upgrade(headers: HeaderPairs) -> HeaderPairs:
+    """The fields of the upstream's 101 that the client is given besides its own handshake's."""
+    own = _HANDSHAKE | {b"sec-websocket-protocol", b"content-length"} | _PAST_US
+    return without(headers, _connection_fields(headers) | own)
+
+
+def answer_to_client(exchange: Exchange, origins: Origins) -> Answer:
+    """What the client of this exchange is given."""
+    headers = without(exchange.response_headers, _connection_fields(exchange.response_headers) | _PAST_US)
+    headers = tuple(
+        (name, origins.rewrite(value)[0] if name.lower() in _ADDRESSES else value) for name, value in headers
+    )
+    answer = Answer(exchange.status, exchange.reason, headers, exchange.body, exchange.complete)
+    if not exchange.body or not exchange.complete or exchange.status == _PARTIAL or not _is_text(headers):
+        return answer
+    return _readdressed(answer, origins)
+
+
+def _readdressed(answer: Answer, origins: Origins) -> Answer:
+    codings = codings_of(b",".join(values_of(answer.headers, CODING)).decode("latin-1"))
+    plain = opened(answer.body, codings)
+    if plain is None:
+        trouble = f"a body could not be opened ({', '.join(codings)}); addresses in it are unchanged"
+        return replace(answer, trouble=trouble)
+    changed, count = origins.rewrite(plain)
+    if not count:
+        return answer
+    body = closed(changed, codings)
+    headers = tuple(
+        (name, b"%d" % len(body) if name.lower() == b"content-length" else value)
+        for name, value in without(answer.headers, _DIGESTS)
+    )
+    return replace(answer, headers=headers, body=body)
+
+
+def _is_text(headers: HeaderPairs) -> bool:
+    return all(_TEXT.match(value.strip()) for value in values_of(headers, b"content-type"))
+
+
+def _connection_fields(headers: HeaderPairs) -> frozenset[bytes]:
+    named = b",".join(values_of(headers, b"connection")).split(b",")
+    return _HOP_BY_HOP | {name.strip().lower() for name in named if name.strip()}

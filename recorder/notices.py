@@ -1,0 +1,186 @@
+"""What the recorder has to say while it works, as values; a person or a JSON line is made of them in `deck`.
+
+Every text in them has passed redaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import ClassVar, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to say; ``kind`` is its name in a JSON line."""
+
+    kind: ClassVar[str] = "notice"
+
+    def values(self) -> dict[str, object]:
+        """Its parts, for a JSON line."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Notice):
+    """The proxy takes connections: REST at ``http``, sockets at ``ws`` (``feed`` is ``HOST:PORT``)."""
+
+    kind: ClassVar[str] = "listening"
+    http: str
+    ws: str
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Notice):
+    """Once a second: what was taken so far; ``pauses`` are waits for a slow disk."""
+
+    kind: ClassVar[str] = "progress"
+    frames: int
+    bytes: int
+    interactions: int
+    tracks: int
+    tracks_open: int
+    pauses: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStarted(Notice):
+    """A WebSocket connection was made."""
+
+    kind: ClassVar[str] = "track"
+    track: int
+    market: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEnded(Notice):
+    """A WebSocket connection ended: ``code`` is ``None`` when it was lost without a close frame."""
+
+    kind: ClassVar[str] = "track_ended"
+    track: int
+    market: str
+    code: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Notice):
+    """A path of ``--get`` was answered."""
+
+    kind: ClassVar[str] = "answered"
+    path: str
+    status: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated(Notice):
+    """The service took the key."""
+
+    kind: ClassVar[str] = "authenticated"
+    market: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged(Notice):
+    """The service said that it sends these channels."""
+
+    kind: ClassVar[str] = "subscribed"
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Notice):
+    """The service will not send these channels, in its own ``words``."""
+
+    kind: ClassVar[str] = "refused"
+    channels: tuple[str, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unacknowledged(Notice):
+    """The service has not said anything about these channels."""
+
+    kind: ClassVar[str] = "unacknowledged"
+    channels: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet(Notice):
+    """No event came for so long."""
+
+    kind: ClassVar[str] = "quiet"
+    market: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(Notice):
+    """The connection to a market is gone; the next attempt is made after ``retry_seconds``."""
+
+    kind: ClassVar[str] = "lost"
+    market: str
+    reason: str
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outage(Notice):
+    """Nobody listened to a market for so long; it is on the cassette."""
+
+    kind: ClassVar[str] = "gap"
+    market: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble(Notice):
+    """Something went wrong; the recorder goes on."""
+
+    kind: ClassVar[str] = "error"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Notice):
+    """The end: what the cassette holds, and what there is to know about it.
+
+    ``verdict`` is empty, or the reason why this recording is no success although
+    nothing failed (``no events``). ``sealed`` is false when only the unsealed
+    recording could be left. ``redactions`` counts by placeholder and place.
+    """
+
+    kind: ClassVar[str] = "report"
+    path: str
+    sealed: bool
+    frames: int
+    bytes: int
+    interactions: int
+    tracks: int
+    gaps: int
+    pauses: int
+    errors: int = 0
+    refused: tuple[str, ...] = ()
+    unacknowledged: tuple[str, ...] = ()
+    redactions: dict[str, dict[str, int]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    verdict: str = ""
+
+
+Notify: TypeAlias = Callable[[Notice], None]
+
+
+def cleaned(notice: Notice, clean_text: Callable[[str], str]) -> Notice:
+    """The same notice, with every text in it redacted."""
+    changes: dict[str, object] = {}
+    for each in fields(notice):
+        value = getattr(notice, each.name)
+        if isinstance(value, str):
+            changes[each.name] = clean_text(value)
+        elif isinstance(value, tuple):
+            changes[each.name] = tuple(clean_text(text) for text in value)
+    return replace(notice, **changes) if changes else notice

@@ -1,0 +1,60 @@
+"""What a recording is asked to be, as one value."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.markets import DEFAULT_MARKET, FEEDS
+from tickdeck.recorder.talk import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to record, how, and onto what.
+
+    With ``subscribe`` or ``gets`` the recorder is a client, else a proxy at
+    ``listen_host`` and ``listen_port`` (0: a free one). Upstreams are origins; left
+    out, they are the vendor's. ``for_ns`` counts from the start; ``until_wall_ns`` is
+    a time of the wall clock (ns since 1970). ``secrets`` are redacted wherever they
+    turn up, like ``key``.
+    """
+
+    output: str | os.PathLike[str]
+    replace: bool = False
+    upstream_http: str | None = None
+    upstream_ws: str | None = None
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 8421
+    market: str = DEFAULT_MARKET
+    feed: str = FEEDS[0]
+    subscribe: tuple[str, ...] = ()
+    gets: tuple[str, ...] = ()
+    key: str | None = None
+    secrets: tuple[str, ...] = ()
+    for_ns: int | None = None
+    until_wall_ns: int | None = None
+    seed: int = 0
+    dialect: str = "polygon"
+    note: str = ""
+    program: str = ""
+    trust_env: bool = False
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def is_client(self) -> bool:
+        """Whether the recorder asks for itself."""
+        return bool(self.subscribe or self.gets)
+
+    def check(self) -> None:
+        """UsageError for what makes no sense."""
+        if self.is_client and not self.key:
+            raise UsageError("recording as a client needs an API key; none was given")
+        for path in self.gets:
+            if not path.startswith("/"):
+                raise UsageError(
+                    f"{path!r} is no path; give one that begins with a slash, as /v3/trades/AAPL"
+                )
+        if any(not channel.strip() or "," in channel for channel in self.subscribe):
+            raise UsageError("a channel is a topic and a symbol, as T.MSFT or AM.*")

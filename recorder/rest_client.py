@@ -1,0 +1,51 @@
+"""Each path of ``--get``, asked once and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from tickdeck.cassette.errors import RecordingError
+from tickdeck.recorder.addresses import authority
+from tickdeck.recorder.capture import Exchange
+from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.notices import Answered, Notify
+from tickdeck.recorder.rest_proxy import exchange_of
+from tickdeck.recorder.sink import Intake
+from tickdeck.recorder.upstream import Upstream
+
+_UNAUTHORIZED: Final = 401
+_SAID: Final = 200
+
+
+async def fetch(
+    paths: Sequence[str], *, key: str, upstream: Upstream, intake: Intake, clock: Clock, notify: Notify
+) -> None:
+    """Ask for each path in turn. RecordingError when the service is not there, or refuses the key."""
+    headers = (
+        (b"Host", authority(upstream.http).encode()),
+        (b"Accept", b"application/json"),
+        (b"Accept-Encoding", b"gzip"),
+        (b"Authorization", b"Bearer " + key.encode()),
+        (b"User-Agent", b"tickdeck"),
+    )
+    for path in paths:
+        started_ns = clock.now_ns()
+        response = await upstream.ask("GET", path, headers=headers)
+        exchange = exchange_of(
+            response, started_ns, method="GET", url=upstream.http + path, request_headers=headers
+        )
+        intake.interaction(exchange)
+        notify(Answered(path, exchange.status, len(exchange.body)))
+        if exchange.status == _UNAUTHORIZED:
+            raise RecordingError(f"the service refused the key: {_words(exchange)}")
+
+
+def _words(exchange: Exchange) -> str:
+    """What the service says in its refusal, as far as that can be read."""
+    try:
+        said = json.loads(exchange.body)
+        return str(said.get("error") or said.get("message") or exchange.reason)
+    except (ValueError, AttributeError):
+        return exchange.body[:_SAID].decode("ascii", "replace") or exchange.reason

@@ -1,0 +1,247 @@
+"""A recording from its first byte to its seal: what is started, what ends it, and what is said on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from importlib.metadata import version
+from typing import Final
+
+from tickdeck.cassette.disk import DISK, Disk
+from tickdeck.cassette.errors import TickdeckError
+from tickdeck.cassette.files import Recording
+from tickdeck.cassette.places import segments_of
+from tickdeck.cassette.records import Header
+from tickdeck.cassette.redaction import Redactor
+from tickdeck.dialects import find
+from tickdeck.recorder.addresses import host_of, origin
+from tickdeck.recorder.client import SocketClient, Wanted
+from tickdeck.recorder.clock import SECOND_NS, Clock
+from tickdeck.recorder.notices import Notice, Notify, Progress, Report, Trouble, cleaned
+from tickdeck.recorder.options import Options
+from tickdeck.recorder.proxy import Proxy
+from tickdeck.recorder.quietlogs import redacted_logs
+from tickdeck.recorder.rest_client import fetch
+from tickdeck.recorder.sink import Intake
+from tickdeck.recorder.upstream import Upstream
+
+__all__ = ["NO_EVENTS", "Options", "Recorder"]
+
+NO_EVENTS: Final = "no events"
+PROGRESS_EVERY_NS: Final = SECOND_NS
+
+_LOG: Final = logging.getLogger("tickdeck.recorder")
+
+
+class Recorder:
+    """One recording. ``run`` is all of it; ``request_stop`` ends it from outside (a signal handler may)."""
+
+    def __init__(
+        self, options: Options, *, notify: Notify, clock: Clock | None = None, disk: Disk = DISK
+    ) -> None:
+        options.check()
+        self._options = options
+        self._tell = notify
+        self._clock = clock or Clock()
+        self._disk = disk
+        self._stopping = asyncio.Event()
+        self._errors = 0
+        known = (*options.secrets, *([options.key] if options.key else []))
+        self._dialect = dialect = find(options.dialect)
+        self._redactor = Redactor(dialect.places, known=known)
+        self._http = origin(options.upstream_http or dialect.upstream_http, schemes=("http", "https"))
+        self._ws = origin(options.upstream_ws or dialect.upstream_ws(options.feed), schemes=("ws", "wss"))
+        # The same service may call itself by another of its names in its answers.
+        aliases = [each for each in dialect.origins if each.startswith("https:")]
+        self._origins = tuple(
+            dict.fromkeys((self._http, self._ws, *(aliases if self._http in aliases else ())))
+        )
+        self._client: SocketClient | None = None
+
+    def request_stop(self) -> None:
+        """End the recording soon: sockets are closed, the cassette is sealed."""
+        self._stopping.set()
+
+    async def run(self) -> Report:
+        """Record until something ends it, and seal.
+
+        Raises what ended it, if that was an error, once everything that was captured
+        is safe and the report has been given: UsageError, RecordingError, StorageError.
+        """
+        with redacted_logs(self._redactor.clean_text):
+            start_ns, wall_ns = self._clock.now_ns(), self._clock.wall_ns()
+            recording = self._begin(wall_ns)
+            intake = Intake(
+                recording,
+                self._clock,
+                start_ns=start_ns,
+                learner=self._dialect.learner,
+                clean=self._redactor.clean,
+                on_failure=lambda error: self.request_stop(),
+            )
+            try:
+                failure = await self._record(intake, recording)
+            except BaseException:  # cancelled, or a defect: what was captured is sealed all the same
+                self._finish(recording, intake, None)
+                raise
+            sealed, failure = self._finish(recording, intake, failure)
+            report = self._report(intake, recording, sealed=sealed, failed=failure is not None)
+            self._notify(report)
+            if failure is not None:
+                raise type(failure)(self._redactor.clean_text(str(failure))) from failure
+            return report
+
+    def _begin(self, epoch_ns: int) -> Recording:
+        options = self._options
+        header = Header(
+            epoch_ns=epoch_ns,
+            dialect=options.dialect,
+            origins=self._origins,
+            note=options.note,
+            tool=f"tickdeck {version('tickdeck')}",
+            program=options.program,
+        )
+        return Recording.create(
+            options.output, header, redactor=self._redactor, replace=options.replace, opener=self._disk
+        )
+
+    async def _record(self, intake: Intake, recording: Recording) -> TickdeckError | None:
+        """Until the first of these is over: the work, the time, the wish to go on."""
+        failure: TickdeckError | None = None
+        proxy: Proxy | None = None
+        upstream = Upstream(self._http, self._ws, clock=self._clock, trust_env=self._options.trust_env)
+        tasks = [
+            asyncio.create_task(self._stopping.wait()),
+            asyncio.create_task(self._tick(intake, recording)),
+            asyncio.create_task(self._time_is_up()),
+        ]
+        try:
+            if self._options.is_client:
+                tasks.append(asyncio.create_task(self._ask(upstream, intake)))
+            else:
+                proxy = Proxy(
+                    upstream,
+                    intake,
+                    self._clock,
+                    origins=self._origins,
+                    market_of=self._market_of,
+                    feed=self._dialect.feed_of(host_of(self._ws)),
+                    notify=self._notify,
+                )
+                self._notify(await proxy.start(self._options.listen_host, self._options.listen_port))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except TickdeckError as error:
+            failure = error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                if proxy is not None:
+                    await proxy.stop()
+            finally:
+                await upstream.close()
+        return intake.failure or failure
+
+    async def _ask(self, upstream: Upstream, intake: Intake) -> None:
+        options = self._options
+        key = options.key or ""
+        await fetch(
+            options.gets, key=key, upstream=upstream, intake=intake, clock=self._clock, notify=self._notify
+        )
+        if options.subscribe:
+            wanted = Wanted(
+                origin=self._ws,
+                market=options.market,
+                feed=self._dialect.feed_of(host_of(self._ws)) or options.feed,
+                key=key,
+                channels=options.subscribe,
+                seed=options.seed,
+                trust_env=options.trust_env,
+            )
+            self._client = SocketClient(
+                wanted, intake, self._clock, notify=self._notify, patience=options.patience
+            )
+            await self._client.run()
+
+    def _market_of(self, path: str) -> str:
+        return self._dialect.market_of(path) or path.strip("/") or self._dialect.default_market
+
+    async def _tick(self, intake: Intake, recording: Recording) -> None:
+        next_ns = self._clock.now_ns()
+        while True:
+            next_ns += PROGRESS_EVERY_NS
+            await self._clock.wait_until(next_ns)
+            intake.anchor()
+            counts = intake.counts
+            self._notify(
+                Progress(
+                    frames=counts.frames,
+                    bytes=counts.bytes,
+                    interactions=counts.interactions,
+                    tracks=counts.tracks,
+                    tracks_open=counts.tracks_open,
+                    pauses=recording.stats.pauses,
+                )
+            )
+
+    async def _time_is_up(self) -> None:
+        now_ns = self._clock.now_ns()
+        ends = []
+        if self._options.for_ns is not None:
+            ends.append(now_ns + self._options.for_ns)
+        if self._options.until_wall_ns is not None:
+            ends.append(now_ns + self._options.until_wall_ns - self._clock.wall_ns())
+        if not ends:
+            await self._stopping.wait()
+        else:
+            await self._clock.wait_until(min(ends))
+
+    def _finish(
+        self, recording: Recording, intake: Intake, failure: TickdeckError | None
+    ) -> tuple[bool, TickdeckError | None]:
+        """Seal what there is, or leave it for `recover`; whether it was sealed, and what went wrong."""
+        counts = intake.counts
+        if failure is not None and not counts.tracks and not counts.interactions:
+            recording.abandon()
+            for path in (recording.part, *segments_of(recording.part)):
+                self._disk.unlink(path)
+            return False, failure
+        try:
+            recording.seal()
+        except TickdeckError as error:
+            recording.abandon()
+            kept = f"{failure or error}; what was recorded until then is in {recording.part.name}"
+            return False, type(failure or error)(kept)
+        return True, failure
+
+    def _report(self, intake: Intake, recording: Recording, *, sealed: bool, failed: bool) -> Report:
+        counts = intake.counts
+        standing = self._client.standing if self._client is not None else None
+        quiet = bool(self._options.subscribe) and (standing is None or not standing.events)
+        return Report(
+            path=os.fspath(self._options.output),
+            sealed=sealed,
+            frames=counts.frames,
+            bytes=counts.bytes,
+            interactions=counts.interactions,
+            tracks=counts.tracks,
+            gaps=counts.gaps,
+            pauses=recording.stats.pauses,
+            errors=self._errors,
+            refused=tuple(standing.refused) if standing else (),
+            unacknowledged=tuple(standing.unacknowledged) if standing else (),
+            redactions={name: dict(places) for name, places in self._redactor.redactions.items()},
+            warnings=tuple(self._redactor.warnings),
+            verdict=NO_EVENTS if quiet and not failed else "",
+        )
+
+    def _notify(self, notice: Notice) -> None:
+        if isinstance(notice, Trouble):
+            self._errors += 1
+        said = cleaned(notice, self._redactor.clean_text)
+        _LOG.debug("%s %s", said.kind, said.values())
+        self._tell(said)

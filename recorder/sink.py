@@ -1,0 +1,91 @@
+"""Where the shells put what happened, before anyone else is told.
+
+`Intake.frames` and its siblings return when the records are in the operating
+system's hands: only then may a shell pass the bytes on. A disk that refuses stops
+the recording at that point, so nobody is ever given what is not on the cassette.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from tickdeck.cassette.errors import StorageError
+from tickdeck.cassette.records import Record, Sender
+from tickdeck.dialects.base import Learner
+from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Opening
+from tickdeck.recorder.clock import Clock
+
+
+class Sink(Protocol):
+    """What takes records and keeps them: a `tickdeck.cassette.files.Recording`, or a list in a test."""
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Keep these before returning; StorageError when the disk refuses."""
+        ...
+
+
+class Intake:
+    """Stamps what happened and puts it on the cassette."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        clock: Clock,
+        *,
+        start_ns: int,
+        learner: Callable[[], Learner],
+        clean: Callable[[Record], Record],
+        on_failure: Callable[[StorageError], None] = lambda error: None,
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._capture = Capture(start_ns=start_ns, learner=learner)
+        self._clean = clean
+        self._on_failure = on_failure
+        self.failure: StorageError | None = None
+        self.anchor()
+
+    @property
+    def counts(self) -> Counts:
+        """What was taken so far."""
+        return self._capture.counts
+
+    def anchor(self) -> None:
+        """Note the wall clock, if a minute has passed."""
+        records = self._capture.anchors(self._clock.now_ns(), wall_ns=self._clock.wall_ns())
+        if records:
+            self._keep(records)
+
+    def track_opened(self, opening: Opening) -> int:
+        """A connection was made; returns the track's number."""
+        record = self._capture.track_opened(self._clock.now_ns(), opening)
+        self._keep([record])
+        return record.track
+
+    def frames(self, track: int, sender: Sender, messages: Sequence[Message]) -> None:
+        """What one side of a track said."""
+        self._keep(self._capture.frames(track, sender, messages))
+
+    def track_closed(self, track: int, *, by: Sender | None, code: int | None, reason: str = "") -> None:
+        """A connection ended."""
+        now_ns = self._clock.now_ns()
+        self._keep([self._capture.track_closed(now_ns, track, by=by, code=code, reason=reason)])
+
+    def interaction(self, exchange: Exchange) -> None:
+        """A REST request was answered."""
+        self._keep(self._capture.interaction(exchange, self._clean))
+
+    def gap(self, since_ns: int, until_ns: int, *, market: str, reason: str) -> None:
+        """Nobody listened to a market for a while."""
+        self._keep([self._capture.gap(since_ns, until_ns, market=market, reason=reason)])
+
+    def _keep(self, records: Iterable[Record]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            self._sink.append(records)
+        except StorageError as error:
+            self.failure = error
+            self._on_failure(error)
+            raise

@@ -1,0 +1,125 @@
+"""WebSockets through the recorder: connected upstream first, so that a refusal can be given as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from tickdeck.cassette.errors import RecordingError, StorageError
+from tickdeck.cassette.records import Sender
+from tickdeck.recorder.addresses import authority
+from tickdeck.recorder.capture import Opening
+from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.forwarding import accepted_upgrade, protocols_of, sent_upstream
+from tickdeck.recorder.notices import Notify, TrackEnded, TrackStarted
+from tickdeck.recorder.relay import Line, Relay
+from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
+from tickdeck.recorder.sink import Intake
+from tickdeck.recorder.upstream import MAX_MESSAGE, Upgrade, UpgradeRefused, Upstream
+
+
+class SocketProxy:
+    """Answers every upgrade."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        intake: Intake,
+        clock: Clock,
+        *,
+        rest: RestProxy,
+        market_of: Callable[[str], str],
+        feed: str,
+        notify: Notify,
+    ) -> None:
+        self._upstream = upstream
+        self._intake = intake
+        self._clock = clock
+        self._rest = rest
+        self._market_of = market_of
+        self._feed = feed
+        self._notify = notify
+        self._relays: set[Relay] = set()
+
+    def stop(self) -> None:
+        """Close every socket with 1001, on both sides."""
+        for relay in self._relays:
+            relay.stop()
+
+    def cut(self) -> None:
+        """End every socket without a word."""
+        for relay in self._relays:
+            relay.upstream.cut()
+            relay.client.cut()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One connection, from its handshake to its end."""
+        if not _socket(()).can_prepare(request):
+            return web.Response(status=400, text="this is no WebSocket handshake that RFC 6455 allows\n")
+        started_ns = self._clock.now_ns()
+        headers = sent_upstream(request.raw_headers, host=authority(self._upstream.ws))
+        try:
+            upgrade = await self._upstream.upgrade(
+                request.raw_path, headers=headers, protocols=protocols_of(request.raw_headers)
+            )
+        except RecordingError as error:
+            return unreachable(error, self._notify)
+        except UpgradeRefused as refusal:
+            url = self._upstream.ws + request.raw_path
+            exchange = exchange_of(
+                refusal.response, started_ns, method=request.method, url=url, request_headers=headers
+            )
+            self._intake.interaction(exchange)
+            return await self._rest.answer(request, exchange)
+        try:
+            return await self._relay(request, upgrade)
+        finally:
+            await upgrade.release()
+
+    async def _relay(self, request: web.BaseRequest, upgrade: Upgrade) -> web.StreamResponse:
+        answered = upgrade.response.raw_headers
+        opening = Opening(
+            market=self._market_of(request.path),
+            feed=self._feed,
+            url=self._upstream.ws + request.raw_path,
+            request_headers=sent_upstream(request.raw_headers, host=authority(self._upstream.ws)),
+            response_headers=answered,
+        )
+        connection = upgrade.response.connection
+        upstream = Line(upgrade.socket, connection.transport if connection else None, self._clock, masks=True)
+        track = self._intake.track_opened(opening)
+        self._notify(TrackStarted(track, opening.market))
+        socket = _socket((upgrade.socket.protocol,) if upgrade.socket.protocol else ())
+        for name, value in accepted_upgrade(answered):
+            socket.headers.add(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
+        transport = request.transport
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            self._intake.track_closed(track, by=Sender.CLIENT, code=None)
+            return socket
+        relay = Relay(
+            track, upstream, Line(socket, transport, self._clock, masks=False), self._intake, self._clock
+        )
+        self._relays.add(relay)
+        try:
+            end = await relay.run()
+            self._notify(TrackEnded(track, opening.market, end.code, end.reason))
+        except StorageError:
+            pass  # the intake has said so; both sides lose the connection
+        finally:
+            self._relays.discard(relay)
+        return socket
+
+
+def _socket(protocols: tuple[str, ...]) -> web.WebSocketResponse[bool]:
+    return web.WebSocketResponse(
+        protocols=protocols,
+        autoping=False,
+        autoclose=False,
+        compress=False,
+        max_msg_size=MAX_MESSAGE,
+        writer_limit=0,
+        decode_text=False,
+    )

@@ -1,0 +1,223 @@
+"""The way to the service: plain REST requests, and sockets whose handshake may be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from tickdeck.cassette.errors import RecordingError
+from tickdeck.cassette.records import HeaderPairs
+from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.forwarding import without
+
+MAX_MESSAGE: Final = 24 << 20
+"""Bytes of one WebSocket message: what a row of a cassette holds; the services known send 1 MB at most."""
+
+_CONNECT_WITHIN_S: Final = 15
+_AUTO: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a request was answered with; ``complete`` is false when it broke off."""
+
+    first_byte_ns: int
+    end_ns: int
+    status: int
+    reason: str
+    headers: HeaderPairs
+    body: bytes
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A WebSocket connection to the service."""
+
+    socket: aiohttp.ClientWebSocketResponse[bool]
+    response: aiohttp.ClientResponse
+    session: aiohttp.ClientSession
+
+    async def release(self) -> None:
+        """Give back what the connection held, once it has ended."""
+        self.response.close()
+        await self.session.close()
+
+
+class UpgradeRefused(Exception):  # noqa: N818 - it is an answer
+    """The service answered an upgrade with something else."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"the upgrade was refused with {response.status}")
+        self.response = response
+
+
+class Upstream:
+    """One service: its REST origin and its socket origin."""
+
+    def __init__(self, http: str, ws: str, *, clock: Clock, trust_env: bool = False) -> None:
+        self.http = http
+        self.ws = ws
+        self._clock = clock
+        self._trust_env = trust_env
+        self._connector = aiohttp.TCPConnector(limit=0)
+        self._session = self._new_session()
+        self._waiting: set[asyncio.Timeout] = set()
+
+    def _new_session(self, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=self._connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_AUTO,
+            trust_env=self._trust_env,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN_S),
+            trace_configs=list(traces),
+        )
+
+    def cut(self) -> None:
+        """Wait for no answer any longer: what came of each is what it is."""
+        for limit in self._waiting:
+            limit.reschedule(0)
+
+    @contextlib.asynccontextmanager
+    async def _cuttable(self) -> AsyncIterator[None]:
+        """A wait that `cut` ends with TimeoutError."""
+        async with asyncio.timeout(None) as limit:
+            self._waiting.add(limit)
+            try:
+                yield
+            finally:
+                self._waiting.discard(limit)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+        await self._connector.close()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeaderPairs,
+        body: bytes = b"",
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> Response:
+        """The response, or what came of it while it was ``wanted``; RecordingError when there is none."""
+        url = URL(self.http + path, encoded=True)
+        fields = _fields(without(headers, (b"host", b"content-length")))
+        try:
+            async with self._cuttable():
+                response = await self._session.request(
+                    method, url, headers=fields, data=body or None, allow_redirects=False
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise RecordingError(f"could not reach {self.http}: {why(error)}") from error
+        return await self._whole(response, wanted)
+
+    async def upgrade(self, path: str, *, headers: HeaderPairs, protocols: Sequence[str]) -> Upgrade:
+        """A WebSocket connection; UpgradeRefused, or RecordingError when there is no answer at all."""
+        seen: list[aiohttp.ClientResponse] = []
+
+        async def look(
+            session: aiohttp.ClientSession,
+            context: SimpleNamespace,
+            answered: aiohttp.TraceRequestEndParams | aiohttp.TraceRequestRedirectParams,
+        ) -> None:
+            # aiohttp throws the body of a refusal away, and follows a redirect: neither may happen here.
+            if answered.response.status != 101:
+                raise UpgradeRefused(await self._whole(answered.response))
+            seen.append(answered.response)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(look)
+        trace.on_request_redirect.append(look)
+        session = self._new_session(trace)
+        try:
+            socket = await session.ws_connect(
+                URL(self.ws + path, encoded=True),
+                headers=_fields(without(headers, (b"host", b"sec-websocket-protocol"))),
+                protocols=protocols,
+                autoping=False,
+                autoclose=False,
+                compress=0,
+                max_msg_size=MAX_MESSAGE,
+                decode_text=False,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            await session.close()
+            raise RecordingError(f"could not reach {self.ws}: {why(error)}") from error
+        except BaseException:
+            await session.close()
+            raise
+        return Upgrade(socket, seen[0], session)
+
+    async def _whole(
+        self, response: aiohttp.ClientResponse, wanted: Callable[[], bool] = lambda: True
+    ) -> Response:
+        first_byte_ns = self._clock.now_ns()
+        body = bytearray()
+        complete = True
+        try:
+            async with self._cuttable():
+                while complete and (piece := await response.content.readany()):
+                    body += piece
+                    complete = wanted()
+            complete = complete and wanted()
+        except (aiohttp.ClientError, OSError):
+            complete = False
+        if complete:
+            response.release()
+        else:
+            response.close()
+        return Response(
+            first_byte_ns,
+            self._clock.now_ns(),
+            response.status,
+            response.reason or "",
+            response.raw_headers,
+            bytes(body),
+            complete,
+        )
+
+
+def _fields(headers: HeaderPairs) -> CIMultiDict[str]:
+    return CIMultiDict((_text(name), _text(value)) for name, value in headers)
+
+
+def _text(field: bytes) -> str:
+    return field.decode("utf-8", "replace")
+
+
+def why(error: BaseException) -> str:
+    """Why a connection failed, in a few words."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "the host name is not known"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            return "its certificate is not trusted"
+        case aiohttp.ClientConnectorError():
+            return why(error.os_error)
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed without an answer"
+        case TimeoutError():
+            return "no answer in time"
+        case OSError():
+            words = os.strerror(error.errno) if error.errno else str(error)
+            return (words or type(error).__name__).lower()
+        case aiohttp.WSServerHandshakeError():
+            return error.message.lower()
+        case _:
+            return type(error).__name__
