@@ -1,9 +1,9 @@
-"""Bodies of REST messages: content codings, opened within a limit and closed with fixed settings.
+"""Bodies of REST messages, as redaction and audit look into them.
 
-A compressed body is opened to be looked into, and closed again only when something in
-it had to change; what did not change keeps its bytes. A few kilobytes can claim to be
-terabytes, so there is a limit; what breaks off in the middle is opened as far as it
-goes. What cannot be opened (brotli, damage, a bomb) is ``None``.
+A player serves a compressed body that is damaged as it came, and is right to. Here
+every byte that can be read has to be read: a body that broke off, or that has rubbish
+behind it, is opened as far as it goes, and one that does not say it is compressed but
+shows it is opened, too. What cannot be opened at all (brotli, a bomb) is ``None``.
 
 A body too large for one row of a cassette is cut into parts, after redaction: a secret
 across a border would otherwise be missed.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tickdeck.cassette.codings import LIMIT, codings_of
 from tickdeck.cassette.records import BodyPart, HeaderPairs, Interaction, Record
 
 if TYPE_CHECKING or sys.version_info < (3, 14):
@@ -29,13 +30,6 @@ WHOLE_LIMIT: Final = 16 << 20
 
 PART_SIZE: Final = 4 << 20
 
-OPEN_LIMIT: Final = 256 << 20
-"""No body is opened beyond this."""
-
-_GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""No time, no name, no operating system: the same body gives the same bytes."""
-
-_ALIASES: Final = {"x-gzip": "gzip"}
 _MAGIC: Final = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 _ZSTD_WINDOW: Final = {int(zstd.DecompressionParameter.window_log_max): 27}
@@ -54,30 +48,22 @@ class _Stream(Protocol):
     def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
 
 
-def codings_of(headers: HeaderPairs, body: bytes) -> tuple[str, ...]:
+def coding_of(headers: HeaderPairs, body: bytes) -> tuple[str, ...]:
     """The codings a body is under, in the order they were applied: those that are said, else what shows."""
     said = b",".join(value for name, value in headers if name.lower() == b"content-encoding")
-    names = (part.strip().lower() for part in said.decode("latin-1").split(","))
-    codings = tuple(_ALIASES.get(name, name) for name in names if name and name != "identity")
-    if not codings:
-        return tuple(coding for magic, coding in _MAGIC.items() if body.startswith(magic))
-    return codings
+    codings = codings_of(said.decode("latin-1"))
+    if codings:
+        return codings
+    return tuple(coding for magic, coding in _MAGIC.items() if body.startswith(magic))
 
 
-def opened(body: bytes, codings: tuple[str, ...], *, limit: int = OPEN_LIMIT) -> bytes | None:
+def readable(body: bytes, codings: tuple[str, ...], *, limit: int = LIMIT) -> bytes | None:
     """The plain body, or its beginning if it breaks off; ``None`` when it cannot be opened within the limit."""
     plain: bytes | None = body
     for coding in reversed(codings):
         if plain is None:
             return None
         plain = _open_one(plain, coding, limit)
-    return plain
-
-
-def closed(plain: bytes, codings: tuple[str, ...]) -> bytes:
-    """``plain`` under the codings again; each must be one that `opened` knows."""
-    for coding in codings:
-        plain = _close_one(plain, coding)
     return plain
 
 
@@ -155,13 +141,3 @@ def _joined(body: bytes, limit: int, new_stream: Callable[[], _Stream]) -> bytes
                 raise
             break
     return bytes(plain)
-
-
-def _close_one(plain: bytes, coding: str) -> bytes:
-    if coding == "zstd":
-        return bytes(zstd.compress(plain, level=3))
-    if coding == "deflate":
-        return zlib.compress(plain, 6)
-    stream = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    tail = zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
-    return _GZIP_HEADER + stream.compress(plain) + stream.flush() + tail

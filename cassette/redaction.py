@@ -24,7 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
-from tickdeck.cassette.bodies import closed, codings_of, for_changed_body, opened, split_body
+from tickdeck.cassette.bodies import coding_of, for_changed_body, readable, split_body
+from tickdeck.cassette.codings import closed
 from tickdeck.cassette.records import (
     BINARY,
     TEXT,
@@ -184,8 +185,8 @@ class Redactor:
     # Bodies.
 
     def _opened(self, body: bytes, headers: HeaderPairs, is_decoded: bool = False) -> _Body:
-        codings = () if is_decoded or not body else codings_of(headers, body)
-        plain = opened(body, codings)
+        codings = () if is_decoded or not body else coding_of(headers, body)
+        plain = readable(body, codings)
         if plain is None:
             self._unopened[", ".join(codings)] += 1
             return _Body(body, ())

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette import bodies
-from tickdeck.cassette.bodies import closed, codings_of, for_changed_body, opened, split_body
+from tickdeck.cassette.bodies import coding_of, for_changed_body, readable, split_body
+from tickdeck.cassette.codings import closed
 from tickdeck.cassette.records import BodyPart, Interaction
 
 PLAIN = b'{"results":[' + b'{"p":114.170},' * 9000 + b"]}"
@@ -18,13 +19,13 @@ CODINGS = ("gzip", "deflate", "zstd")
 def test_what_was_closed_opens_again(coding: str) -> None:
     body = closed(PLAIN, (coding,))
     assert len(body) < len(PLAIN)
-    assert opened(body, (coding,)) == PLAIN
+    assert readable(body, (coding,)) == PLAIN
     assert closed(PLAIN, (coding,)) == body
 
 
 @given(st.binary(max_size=300), st.lists(st.sampled_from(CODINGS), max_size=3).map(tuple))
 def test_codings_lie_over_each_other(plain: bytes, codings: tuple[str, ...]) -> None:
-    assert opened(closed(plain, codings), codings) == plain
+    assert readable(closed(plain, codings), codings) == plain
 
 
 def test_the_same_body_gives_the_same_gzip_on_any_day_and_system() -> None:
@@ -34,12 +35,12 @@ def test_the_same_body_gives_the_same_gzip_on_any_day_and_system() -> None:
 
 def test_a_bare_deflate_stream_is_read_as_well() -> None:
     stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    assert opened(stream.compress(PLAIN) + stream.flush(), ("deflate",)) == PLAIN
+    assert readable(stream.compress(PLAIN) + stream.flush(), ("deflate",)) == PLAIN
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_what_breaks_off_is_opened_as_far_as_it_goes(coding: str) -> None:
-    begun = opened(closed(PLAIN, (coding,))[:-6], (coding,))
+    begun = readable(closed(PLAIN, (coding,))[:-6], (coding,))
     assert begun is not None
     assert PLAIN.startswith(begun)
 
@@ -47,29 +48,29 @@ def test_what_breaks_off_is_opened_as_far_as_it_goes(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_streams_may_follow_each_other_and_rubbish_may_follow_them(coding: str) -> None:
     body = closed(PLAIN, (coding,)) * 2
-    assert opened(body, (coding,)) == PLAIN * 2
-    assert opened(body + b"rubbish", (coding,)) == PLAIN * 2
+    assert readable(body, (coding,)) == PLAIN * 2
+    assert readable(body + b"rubbish", (coding,)) == PLAIN * 2
 
 
 @pytest.mark.parametrize("coding", [*CODINGS, "br", "compress"])
-def test_what_is_not_of_the_coding_cannot_be_opened(coding: str) -> None:
-    assert opened(b"\xffno such thing", (coding,)) is None
-    assert opened(b"\xffno such thing", (coding, "gzip")) is None
+def test_what_is_not_of_the_coding_cannot_be_readable(coding: str) -> None:
+    assert readable(b"\xffno such thing", (coding,)) is None
+    assert readable(b"\xffno such thing", (coding, "gzip")) is None
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_bomb_is_not_opened_and_takes_no_memory(coding: str) -> None:
     bomb = closed(bytes(64 << 20), (coding,))
     tracemalloc.start()
-    assert opened(bomb, (coding,), limit=1 << 20) is None
+    assert readable(bomb, (coding,), limit=1 << 20) is None
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
 
 
 def test_codings_are_those_that_are_said_else_those_that_show() -> None:
-    assert codings_of(((b"Content-Encoding", b"X-Gzip, identity, BR"),), b"") == ("gzip", "br")
-    assert codings_of(((b"Content-Type", b"application/gzip"),), gzip.compress(b"x")) == ("gzip",)
-    assert codings_of(((b"content-encoding", b"identity"),), b'{"a":1}') == ()
+    assert coding_of(((b"Content-Encoding", b"X-Gzip, identity, BR"),), b"") == ("gzip", "br")
+    assert coding_of(((b"Content-Type", b"application/gzip"),), gzip.compress(b"x")) == ("gzip",)
+    assert coding_of(((b"content-encoding", b"identity"),), b'{"a":1}') == ()
 
 
 def test_a_changed_body_has_its_own_length_and_no_digest_of_another() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickdeck.cassette.bodies import closed, codings_of, opened
+from tickdeck.cassette.bodies import coding_of
+from tickdeck.cassette.codings import closed, opened
 from tickdeck.cassette.records import (
     BINARY,
     PING,
@@ -434,7 +435,7 @@ def bytes_of(record: Record) -> bytes:
     """Everything in a record, bodies opened."""
     pieces: list[bytes] = []
     if isinstance(record, Interaction):
-        pieces.append(opened(record.body, codings_of(record.response_headers, record.body)) or b"")
+        pieces.append(opened(record.body, coding_of(record.response_headers, record.body)) or b"")
     for each in fields(record):
         value = getattr(record, each.name)
         if isinstance(value, str):
