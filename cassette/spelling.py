@@ -28,6 +28,9 @@ _CONTROLS: Final = {"\n": b"n", "\r": b"r", "\t": b"t", "\b": b"b", "\f": b"f"}
 _SLASHES: Final = rb"\\\\{0,7}"
 """The backslashes of an escape: JSON inside JSON inside JSON has several."""
 
+_SHORTEST_PIECE: Final = 8
+"""Less of base64 is nobody's."""
+
 
 class Spelling:
     """One secret, ready to be looked for."""
@@ -38,7 +41,7 @@ class Spelling:
         texts = [raw, secret.encode("latin-1")] if _is_latin(secret) else [raw]
         forms = [raw, quote(raw, safe="").encode("ascii"), json.dumps(secret)[1:-1].encode("ascii")]
         coded = [piece for form in forms for piece in _base64_pieces(form)]
-        self._coded = tuple(dict.fromkeys(coded))
+        self._coded = tuple(piece for piece in dict.fromkeys(coded) if len(piece) >= _SHORTEST_PIECE)
         self.probes: tuple[bytes, ...] = tuple(
             dict.fromkeys(
                 [*texts, *(text.replace(b" ", b"+") for text in texts), *_both_alphabets(self._coded)]
