@@ -51,7 +51,15 @@ from tickdeck.cassette.spots import (
 _OVERLAP: Final = 4096
 """So much of a piece is looked at again with the next: the longest spelling of a secret is shorter."""
 
-_LONGEST_RUN: Final = re.compile(rb"[A-Za-z0-9_+%\-]*")
+_LONGEST_RUN: Final = 64
+"""A token inside a longer run of base64 is a piece of a cursor, not a key."""
+
+# What comes before a token may be an escape whose last characters are letters.
+_BEFORE: Final = rb"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\[nrtbf]))"
+_TOKEN: Final = re.compile(
+    _BEFORE + rb"(?:(?![0-9a-fA-F]{32}(?!\w))[A-Za-z0-9_]{32}|[PAC]K[A-Z0-9]{18})(?!\w)"
+)
+_RUN: Final = re.compile(rb"[A-Za-z0-9_+%\-]*")
 _RUN_BEFORE: Final = re.compile(rb"[A-Za-z0-9_+%\-]*\Z")
 
 
