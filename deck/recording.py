@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.markets import DEFAULT_MARKET
+from tickdeck.environment import api_key, known_secrets
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
 from tickdeck.record_words import RecordWords
@@ -22,9 +22,6 @@ from tickdeck.values import next_time_of_day, parse_address
 from tickdeck.words import zone_of
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8421"
-KEY_NAMES: Final = ("MASSIVE_API_KEY", "POLYGON_API_KEY", "APCA_API_KEY_ID")
-SECRET_NAMES: Final = (*KEY_NAMES, "APCA_API_SECRET_KEY")
-"""What these variables hold is redacted wherever it turns up, whether it is used or not."""
 
 
 def record_options(flags: Mapping[str, Any]) -> Options:
@@ -46,28 +43,14 @@ def record_options(flags: Mapping[str, Any]) -> Options:
         feed=flags["feed"],
         subscribe=tuple(name.strip() for given in flags["subscribe"] for name in given.split(",")),
         gets=flags["gets"],
-        key=_key() if client else None,
-        secrets=_secrets(flags["secret_names"]),
+        key=api_key() if client else None,
+        secrets=known_secrets(flags["secret_names"]),
         for_ns=flags["for_ns"],
         until_wall_ns=_until(flags["until"], market),
         note=flags["note"],
         program="tickdeck record",
         trust_env=flags["trust_env"],
     )
-
-
-def _key() -> str:
-    key = next((os.environ[name] for name in KEY_NAMES if os.environ.get(name)), None)
-    if key is None:
-        raise UsageError(f"a client needs an API key; put it into one of {', '.join(KEY_NAMES)}")
-    return key
-
-
-def _secrets(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not os.environ.get(name):
-            raise UsageError(f"--secret-env {name}: there is no such variable in the environment")
-    return tuple(os.environ[name] for name in dict.fromkeys((*names, *SECRET_NAMES)) if os.environ.get(name))
 
 
 def _until(text: str | None, market: str) -> int | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from tickdeck.cassette.errors import UsageError
+from tickdeck.environment import value_of
 from tickdeck.mockserver.options import SECOND, AtEnd, OnReturn, PlayOptions, options_of
 from tickdeck.mockserver.shelf import Repeats
 from tickdeck.values import TakesCommand, duration
@@ -120,17 +118,10 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
         at_end=flags["at_end"],
         repeats=flags["repeats"],
         profile=flags["profile"],
-        keys=(*flags["keys"], *_from_environment(flags["key_names"])) or None,
+        keys=(*flags["keys"], *(value_of(name, flag="--key-env") for name in flags["key_names"])) or None,
         reject_keys=flags["rejected"],
         not_entitled=flags["not_entitled"],
         feed=flags["feed"],
         host=flags["host"],
         port=flags["port"],
     )
-
-
-def _from_environment(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        if not os.environ.get(name):
-            raise UsageError(f"--key-env {name}: there is no such variable in the environment")
-        yield os.environ[name]

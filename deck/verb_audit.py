@@ -1,0 +1,82 @@
+"""`tickdeck audit`: look for what should not be on a cassette."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tickdeck.cassette.audit import Finding, audit
+from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.places import find, segments_of
+from tickdeck.dialects import find as find_dialect
+from tickdeck.environment import known_secrets
+from tickdeck.exits import Exit
+from tickdeck.jsonlines import JsonLines
+from tickdeck.words import count
+
+PIECE: Final = 1 << 20
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--secret-env",
+    "secret_names",
+    multiple=True,
+    metavar="NAME",
+    help="A variable whose value to look for. Repeatable.",
+)
+@click.option("--for-sharing", is_flag=True, help="Refuse vendor data, too.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
+def command(file: Path, secret_names: tuple[str, ...], for_sharing: bool, as_json: bool) -> int:
+    """Look through FILE for secrets: known ones, values where a secret stands, tokens shaped like a key.
+
+    Known are the values that --secret-env names and those of MASSIVE_API_KEY, POLYGON_API_KEY, APCA_API_KEY_ID
+    and APCA_API_SECRET_KEY. A finding shows four characters at most; any finding is exit code 1.
+    """
+    known = known_secrets(secret_names)
+    with open_cassette(file) as cassette:
+        findings = audit(
+            cassette.header,
+            cassette.records(),
+            places=find_dialect(cassette.header.dialect).places,
+            known=known,
+            for_sharing=for_sharing,
+            raw=_bytes_of(file),
+        )
+        found = _tell(findings, as_json=as_json)
+    verdict = f"{cassette.name}: {count(found, 'finding')}; {count(len(known), 'known secret')} looked for"
+    if as_json:
+        JsonLines(sys.stdout).tell(
+            {"kind": "audit", "name": cassette.name, "findings": found, "known": len(known)}
+        )
+    else:
+        click.echo(verdict)
+    return Exit.DIFFERENT if found else Exit.FINE
+
+
+def _tell(findings: Iterable[Finding], *, as_json: bool) -> int:
+    """Each finding as it is found; how many there were."""
+    lines, found = JsonLines(sys.stdout), 0
+    for finding in findings:
+        found += 1
+        if as_json:
+            values = asdict(finding)
+            lines.tell({"kind": "finding", "record": values.pop("kind"), **values})
+        else:
+            click.echo(str(finding))
+    return found
+
+
+def _bytes_of(path: Path) -> Iterator[bytes]:
+    """What is on disk, whatever of it decodes: the file, and the rows beside a recording that was not sealed."""
+    file = find(path)
+    for each in (file, *segments_of(file)):
+        with each.open("rb") as stream:
+            while piece := stream.read(PIECE):
+                yield piece
