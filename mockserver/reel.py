@@ -147,7 +147,8 @@ def wants(wanted: frozenset[str], channel: str) -> bool:
 def _closing(ending: Ending) -> bytes:
     if ending.code is None:
         return b""
-    body = ending.code.to_bytes(2, "big") + ending.reason.encode()[:MAX_REASON]
+    reason = ending.reason.encode()[:MAX_REASON].decode(errors="ignore")  # never half a character
+    body = ending.code.to_bytes(2, "big") + reason.encode()
     return frame_header(CLOSE, len(body)) + body
 
 
