@@ -47,7 +47,8 @@ def server(name: str, tape: Path, *words: str) -> Iterator[int]:
     """A server in a process of its own; its port."""
     command = [sys.executable, str(HERE / "servers.py"), name, str(tape), *words]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     try:
         yield int(process.stdout.readline())
     finally:
@@ -95,7 +96,8 @@ def pacing(folder: Path, *, seconds: int, rounds: int) -> list[Row]:
     for _ in range(rounds):
         command = [sys.executable, str(HERE / "servers.py"), "player", str(tape), "1"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         seconds_for(int(process.stdout.readline()), wire_bytes)
         process.stdin.close()
         runs.append(json.loads(process.stdout.readline()))
@@ -171,7 +173,8 @@ def machine() -> str:
             if "model name" in line
         ]
         model = names[0] if names else model
-    return f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} x {model}, {platform.system()}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{python}, {os.cpu_count()} x {model}, {platform.system()}"
 
 
 def main() -> None:
