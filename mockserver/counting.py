@@ -45,7 +45,7 @@ class EventCounts:
         if tape.ownership.contested:
             counted = ((name, len(seqs)) for view in tape.views() for name, seqs in self._events(view))
         for channel, events in counted:
-            for name in (channel, wildcard_of(channel)):
+            for name in dict.fromkeys((channel, wildcard_of(channel))):
                 totals[name] = totals.get(name, 0) + events
         return totals
 
@@ -53,7 +53,7 @@ class EventCounts:
         counts = {(channel, seq): 0 for channel, seqs in places.items() for seq in seqs}
         end = max((seqs[-1] for seqs in places.values()), default=0)
         for view in self._cutter.tape.views():
-            if not view.seqs or view.seqs[0] >= end:
+            if view.seqs and view.seqs[0] >= end:
                 break
             for channel, events in self._events(view, places):
                 for name in dict.fromkeys((channel, wildcard_of(channel))):
