@@ -4,10 +4,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tickdeck.cassette.blocks import Bytes
+from tickdeck.cassette.chunkcodec import build_chunk
+from tickdeck.cassette.chunks import ref_of
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.reader import Cassette
-from tickdeck.cassette.records import Gap, Record
+from tickdeck.cassette.reader import Cassette, Contents
+from tickdeck.cassette.records import TEXT, Frame, Gap, Header, Record, Sender, TrackOpened
+from tickdeck.cassette.survey import SurveyTaker
+from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.reel import Cutter
 from tickdeck.mockserver.tape import Tape, TapeGap, Tapes, zero_of
 
@@ -150,3 +157,97 @@ def test_a_channel_that_nobody_recorded_is_known_to_be_so(make: Make, story: Any
     story.acks(0, 1, "T.A", "Q.*")
     tape = Tape(make(story.records), market="stocks")
     assert tape.unrecorded(["T.A", "T.B", "Q.B", "T.*", "AM.*"]) == ["T.B", "AM.*"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-3, 5), st.sampled_from(["data", "data", "opaque", "other"])), max_size=30
+    ),
+    st.integers(1, 8),
+    st.lists(st.integers(-2, 60), max_size=8),
+)
+def test_a_cursor_lies_behind_what_is_due_and_ahead_of_what_is_not(
+    steps: list[tuple[int, str]], size: int, asked: list[int]
+) -> None:
+    tape = Tape(cut_up(recorded(steps), size), market="stocks")
+    rows = [(seq, at) for view in tape.views() for seq, at in zip(view.seqs, view.positions, strict=True)]
+    assert [at for _, at in rows] == sorted(at for _, at in rows)
+    assert tape.end_ns == max((at for _, at in rows), default=-1)
+    for position in asked:
+        cursor = tape.seq_behind(position)
+        assert [seq < cursor for seq, _ in rows] == [at <= position for _, at in rows]
+    for seq in range(len(steps) + 2):
+        assert tape.position_behind(seq) == max((at for row, at in rows if row < seq), default=-1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-3, 5), st.sampled_from(["data", "data", "opaque", "other"])), max_size=30
+    ),
+    st.integers(1, 8),
+)
+def test_no_frame_of_a_piece_comes_before_its_start(steps: list[tuple[int, str]], size: int) -> None:
+    tape = Tape(cut_up(recorded(steps), size), market="stocks")
+    for number in range(tape.pieces):
+        assert all(position >= tape.starts_at(number) for position in tape.view(number).positions)
+
+
+def recorded(steps: Iterable[tuple[int, str]]) -> list[Record]:
+    """Two markets whose offsets step forward and back."""
+    records: list[Record] = [TrackOpened(0, 0, 0, "stocks"), TrackOpened(1, 0, 1, "crypto")]
+    at = 5
+    for step, what in steps:
+        at += step
+        payload = b"no array" if what == "opaque" else b'[{"ev":"T","sym":"A"}]'
+        records.append(Frame(len(records), at, int(what == "other"), Sender.SERVER, TEXT, payload))
+    return records
+
+
+def cut_up(records: list[Record], size: int) -> Cassette:
+    """A cassette in memory, ``size`` records a chunk."""
+    pieces = [records[at : at + size] for at in range(0, len(records), size)]
+    chunks = {number: build_chunk(number, piece, POLYGON.indexer) for number, piece in enumerate(pieces)}
+    taker = SurveyTaker(POLYGON.indexer)
+    for chunk in chunks.values():
+        taker.add_chunk(chunk)
+    refs = [ref_of(number, piece) for number, piece in enumerate(pieces)]
+    contents = Contents(Header(0), False, 0, 1, refs, chunks, lambda _: taker.survey)
+    return Cassette("memory", Bytes(b""), contents)
+
+
+def test_a_track_that_was_closed_in_order_or_replaced_in_time_leaves_no_gap(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    story.trades(0, 100, "A")
+    story.opens(1, 120)
+    story.closes(0, 150)
+    story.trades(1, 200, "A")
+    story.closes(1, 250, code=1000)
+    story.opens(2, 300)
+    story.trades(2, 400, "A")
+    assert Tape(make(story.records), market="stocks").gaps == []
+
+
+def test_a_gap_lasts_until_the_market_is_heard_again(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    story.trades(0, 100, "A")
+    story.closes(0, 150, code=1008)
+    story.opens(1, 200)
+    story.closes(1, 300)
+    story.opens(2, 350)
+    story.trades(2, 400, "A")
+    first, second = Tape(make(story.records), market="stocks").gaps
+    assert first == TapeGap(50, 100, "closed with 1008")
+    assert second == TapeGap(200, 300, "connection lost")
+
+
+def test_a_market_knows_what_was_recorded_of_it(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    story.opens(1, 0, market="crypto")
+    story.trades(0, 1, "A", "A")
+    story.says(1, 2, '[{"ev":"XT","pair":"BTC-USD"}]')
+    tapes = Tapes(make(story.records))
+    assert tapes.recorded == ("stocks", "crypto")
+    assert tapes.of("stocks").channels == {"T.A": 2}
+    assert tapes.of("crypto").channels == {"XT.BTC-USD": 1}
+    assert tapes.end_ns == 1
+    assert tapes.of("options").pieces == 0
