@@ -12,7 +12,7 @@ and went, where the session left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import xxhash
 
@@ -20,6 +20,7 @@ from tickdeck.cassette.errors import FormatError
 from tickdeck.mockserver.counting import EventCounts
 from tickdeck.mockserver.reel import Cutter
 from tickdeck.mockserver.session import Account, Session
+from tickdeck.mockserver.timeline import Timeline
 
 EVERYTHING = 1 << 62
 _SUB = 4
@@ -152,11 +153,15 @@ def client_report(session: Session, *, digest: TapeDigest, lateness: Lateness) -
     }
 
 
-def totals(clients: Iterable[Mapping[str, object]], lateness: Lateness) -> dict[str, object]:
-    """What all the clients come to together."""
-    rows = list(clients)
-    return {
-        "clients": rows,
-        "missteps": sum(len(row["missteps"]) for row in rows if isinstance(row["missteps"], list)),
-        "lateness": lateness.summary(),
-    }
+def situation(sessions: Sequence[Session], timelines: Iterable[Timeline]) -> str:
+    """Where the clients stand, in words, for an error about a wait that was in vain."""
+    timelines = list(timelines)
+    if any(timeline.started for timeline in timelines):
+        return "it is playing" if not all(timeline.finished for timeline in timelines) else "it has ended"
+    if not sessions:
+        return "it never started: no client"
+    clients = f"{len(sessions)} client{'s' if len(sessions) > 1 else ''}"
+    known = [session for session in sessions if session.timeline is not None]
+    auth = "authenticated" if len(known) == len(sessions) else f"{len(known)} authenticated"
+    held = any(session.account.intervals for session in sessions)
+    return f"it never started: {clients}, {auth}, {'subscribed' if held else 'no subscription'}"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import socket
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
@@ -18,16 +16,17 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from tickdeck import dialects
-from tickdeck.cassette.errors import TickdeckError, UsageError
+from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry, Journal
-from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.listening import Listening, bind
+from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.reel import Cutter, Ending
-from tickdeck.mockserver.report import Lateness, client_report
+from tickdeck.mockserver.report import Lateness, client_report, situation
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.shelf import Shelf
@@ -36,7 +35,9 @@ from tickdeck.mockserver.tape import Tapes
 from tickdeck.mockserver.timeline import Timeline, Timelines
 
 CONTROL: Final = "/__tickdeck/"
-LONGEST_REQUEST: Final = 16 * 1024 * 1024
+ALONE_NS: Final = SECOND
+"""How long nothing must be connected before everybody counts as having left."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Line: TypeAlias = dict[str, object]
@@ -70,6 +71,7 @@ class Player:
         self._alarms: dict[int, asyncio.TimerHandle] = {}
         self._changed = asyncio.Event()
         self._clients = 0
+        self._server: Listening | None = None
         self._runner: web.ServerRunner | None = None
         self._desk: RestDesk | None = None
         self._port = 0
@@ -93,10 +95,10 @@ class Player:
             clock=self._clock,
             note=self._note,
         )
-        server = web.Server(self._handle, access_log=None, max_line_size=65536, max_field_size=65536)
-        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        self._server = Listening(self._handle, clock=self._clock, on_change=self._changed.set)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
         await self._runner.setup()
-        sockets = _listen(self.options.host, self.options.port)
+        sockets = bind(self.options.host, self.options.port)
         self._port = sockets[0].getsockname()[1]
         for each in sockets:
             await web.SockSite(self._runner, each).start()
@@ -172,7 +174,7 @@ class Player:
 
     async def wait_client(self) -> None:
         """Until anybody came, by socket or by request."""
-        await self._until(lambda: bool(self._clients or (self._desk and self._desk.asked)))
+        await self._until(lambda: bool(self._clients or self._asked))
 
     async def wait_done(self) -> None:
         """Until the tape has ended and every client has read it or left (what ``--once`` waits for)."""
@@ -180,7 +182,7 @@ class Player:
 
     def situation(self) -> str:
         """Where the clients stand, in words: ``it never started: 1 client, authenticated, no subscription``."""
-        return _situation([connection.session for connection in self._connections.values()], self._timelines)
+        return situation([connection.session for connection in self._connections.values()], self._timelines)
 
     def report(self) -> Line:
         """What the run has come to so far; its parts are described in docs/playing.md."""
@@ -269,14 +271,15 @@ class Player:
         self._changed.set()
 
     def _note(self, entries: Iterable[Entry]) -> None:
-        touched: dict[int, Timeline] = {}
+        """Write it into the journal, tell it, and see what it has brought about."""
+        touched = set()
         for entry in entries:
             self.journal.add(entry)
             self._tell(self._line(entry))
+            touched.add(entry.timeline)
         for timeline in self._timelines:
-            touched[timeline.number] = timeline
-        for timeline in touched.values():
-            self._look(timeline)
+            if timeline.number in touched:
+                self._look(timeline)
         self._changed.set()
 
     def _look(self, timeline: Timeline) -> None:
@@ -326,11 +329,24 @@ class Player:
 
     def _is_done(self) -> bool:
         if self._tapes.end_ns < 0:
-            return bool(self._clients) and not self._connections
+            return bool(self._clients or self._asked) and self._everybody_left()
         timelines = list(self._timelines)
         return bool(timelines) and all(
             timeline.over or (timeline.finished and self._all_read(timeline)) for timeline in timelines
         )
+
+    @property
+    def _asked(self) -> int:
+        return 0 if self._desk is None else self._desk.asked
+
+    def _everybody_left(self) -> bool:
+        """Nothing is connected, and was not for a moment: a REST client may open a connection a request."""
+        if self._server is None or self._server.connections:
+            return False
+        alone_at_ns = self._server.alone_since_ns + ALONE_NS
+        if (now_ns := self._clock.now_ns()) < alone_at_ns:
+            self._clock.call_at(alone_at_ns, self._changed.set)
+        return now_ns >= alone_at_ns
 
     def _line(self, entry: Entry) -> Line:
         line: Line = {"kind": entry.kind}
@@ -355,50 +371,3 @@ class Player:
 def _row(connection: Connection) -> Line:
     assert connection.pump is not None
     return client_report(connection.session, digest=connection.pump.digest, lateness=connection.pump.lateness)
-
-
-def _listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets on the host; for 127.0.0.1 also on ::1, at the same port, where the machine has it."""
-    for _ in range(16):
-        first = _bind(host, port)
-        if host != "127.0.0.1":
-            return [first]
-        try:
-            return [first, _bind("::1", first.getsockname()[1])]
-        except UsageError:
-            first.close()
-            if port:
-                raise
-        except OSError:
-            return [first]
-    raise UsageError(f"no port is free on both {host} and ::1")
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise UsageError(f"port {port} of {host} is taken; --port 0 takes a free one") from error
-        if family == socket.AF_INET6 and host == "::1":
-            raise
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    listener.setblocking(False)
-    return listener
-
-
-def _situation(sessions: list[Session], timelines: Timelines) -> str:
-    if any(timeline.started for timeline in timelines):
-        return "it is playing" if not all(timeline.finished for timeline in timelines) else "it has ended"
-    if not sessions:
-        return "it never started: no client"
-    clients = f"{len(sessions)} client{'s' if len(sessions) > 1 else ''}"
-    known = [session for session in sessions if session.timeline is not None]
-    auth = "authenticated" if len(known) == len(sessions) else f"{len(known)} authenticated"
-    held = any(session.account.intervals for session in sessions)
-    return f"it never started: {clients}, {auth}, {'subscribed' if held else 'no subscription'}"

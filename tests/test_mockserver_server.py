@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -22,6 +23,7 @@ from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver.harness import MockServer, PlainMarket, WaitTimeoutError
+from tickdeck.mockserver.server import Player
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -402,3 +404,13 @@ def test_a_tape_that_cannot_be_read_on_closes_with_1011_and_whoever_waits_hears_
         report = market.report()
     assert "damaged at byte" in report["error"]
     assert len(report["clients"]) == 1
+
+
+async def test_with_nothing_on_the_tape_a_run_is_done_when_everybody_has_left(make: Make, story: Any) -> None:
+    story.answers(5, "https://api.polygon.io/v2/a", b"{}")
+    async with Player(make(story.records)) as player:
+        done = asyncio.create_task(player.wait_done())
+        for _ in range(2):
+            assert (await asyncio.to_thread(fetch, player.http_url + "/v2/a?apiKey=k"))[0] == 200
+            assert not done.done()
+        await asyncio.wait_for(done, 10)

@@ -1,0 +1,68 @@
+"""The listening sockets, and whether anybody is connected to them."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.mockserver.clock import Clock
+
+
+class Listening(web.Server):
+    """aiohttp's server, which also says when the last connection has gone."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        clock: Clock,
+        on_change: Callable[[], None],
+    ) -> None:
+        super().__init__(handler, access_log=None, max_line_size=65536, max_field_size=65536)
+        self.alone_since_ns = clock.now_ns()
+        self._clock = clock
+        self._on_change = on_change
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self.alone_since_ns = self._clock.now_ns()
+        self._on_change()
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Sockets on the host; for 127.0.0.1 also on ::1, at the same port, where the machine has it."""
+    for _ in range(16):
+        first = _bind(host, port)
+        if host != "127.0.0.1":
+            return [first]
+        try:
+            return [first, _bind("::1", first.getsockname()[1])]
+        except UsageError:
+            first.close()
+            if port:
+                raise
+        except OSError:
+            return [first]
+    raise UsageError(f"no port is free on both {host} and ::1")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(f"port {port} of {host} is taken; --port 0 takes a free one") from error
+        if family == socket.AF_INET6 and host == "::1":
+            raise
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener
