@@ -12,6 +12,7 @@ Nothing here waits. `alarm_ns` says when to look again, `tick` what has happened
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from tickdeck.mockserver.journal import Entry
@@ -48,6 +49,8 @@ class Timeline:
         self.number = number
         self.options = options
         self.run = 1
+        self.joined = False
+        """Whether a socket ever came; a key may be used for REST alone."""
         self._tapes = tapes
         self._sessions: dict[int, Listener] = {}
         self._rewind()
@@ -80,7 +83,7 @@ class Timeline:
         if self._playhead is not None:
             return self._playhead.position(now_ns)
         reached = ((market, self._foremost(market)) for market in self._markets)
-        return max((self._tapes.of(market).position_behind(seq) for market, seq in reached), default=0)
+        return max((0, *(self._tapes.of(market).position_behind(seq) for market, seq in reached)))
 
     def deadline(self, position_ns: int | None) -> int | None:
         """The clock reading at which a position is reached; ``None`` if that is not known."""
@@ -110,6 +113,7 @@ class Timeline:
         if self.over:
             self.run += 1
             self._rewind()
+        self.joined = True
         returned = self.started and not self._sessions
         self._sessions[id(session)] = session
         self._markets.add(session.market)
@@ -136,6 +140,7 @@ class Timeline:
 
     def leave(self, session: Listener, now_ns: int, *, by_server: bool) -> list[Entry]:
         """A socket is gone."""
+        happened = self.tick(now_ns)
         del self._sessions[id(session)]
         market = session.market
         self._reached[market] = max(self._reached.get(market, BEGINNING), session.reel.cursor)
@@ -144,7 +149,7 @@ class Timeline:
             self.over = policy is OnReturn.REWIND or (policy is OnReturn.AUTO and not by_server)
             if not self.started:
                 self._settle_at_ns = None
-        return self.tick(now_ns)
+        return [*happened, *self.tick(now_ns)]
 
     def alarm_ns(self) -> int | None:
         """When to call `tick` again, at the latest; ``None`` when only a client's doing can change anything."""
@@ -184,7 +189,8 @@ class Timeline:
                     break
                 self._gaps_said[market] = self._gaps_said.get(market, 0) + 1
                 length = gap.end_ns - gap.start_ns
-                yield self._entry("gap", now_ns, market=market, length_ns=length, reason=gap.reason)
+                entry = self._entry("gap", now_ns, market=market, length_ns=length, reason=gap.reason)
+                yield replace(entry, position_ns=max(gap.start_ns, 0))
 
     def _unsaid(self, market: str) -> list[TapeGap]:
         return self._tapes.of(market).gaps[self._gaps_said.get(market, 0) :]
