@@ -330,7 +330,7 @@ class Player:
     def _is_done(self) -> bool:
         if self._tapes.end_ns < 0:
             return bool(self._clients or self._asked) and self._everybody_left()
-        timelines = list(self._timelines)
+        timelines = [timeline for timeline in self._timelines if timeline.joined]
         return bool(timelines) and all(
             timeline.over or (timeline.finished and self._all_read(timeline)) for timeline in timelines
         )

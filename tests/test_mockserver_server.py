@@ -23,6 +23,7 @@ from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver.harness import MockServer, PlainMarket, WaitTimeoutError
+from tickdeck.mockserver.options import options_of
 from tickdeck.mockserver.server import Player
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
@@ -414,3 +415,17 @@ async def test_with_nothing_on_the_tape_a_run_is_done_when_everybody_has_left(ma
             assert (await asyncio.to_thread(fetch, player.http_url + "/v2/a?apiKey=k"))[0] == 200
             assert not done.done()
         await asyncio.wait_for(done, 10)
+
+
+async def test_a_key_used_for_rest_alone_does_not_keep_a_run_from_being_done(tape: Cassette) -> None:
+    def listen(player: Player) -> None:
+        fetch(player.http_url + "/v2/a?limit=2&apiKey=another")
+        with connect(player.ws_url, compression=None) as bot:
+            ask(bot, "auth", "test")
+            ask(bot, "subscribe", "T.*")
+            receive(bot, 23)
+
+    async with Player(tape, options_of(speed="max")) as player:
+        await asyncio.to_thread(listen, player)
+        await asyncio.wait_for(player.wait_done(), 10)
+        assert player.report()["requests"] == {"served": 1, "refused": 0, "missed": 0}
