@@ -9,17 +9,23 @@ from typing import Final
 
 from tickdeck.cassette.files import Recording
 from tickdeck.cassette.records import Header, Record
-from tickdeck.cassette.redaction import NO_PLACES, Redactor
+from tickdeck.cassette.redaction import NO_PLACES, Redactor, SecretPlaces
 from tickdeck.cassette.survey import Survey
 
 BATCH: Final = 512
 
 
-def make_cassette(path: Path, header: Header, records: Iterable[Record], *, replace: bool) -> Survey:
+def make_cassette(
+    path: Path,
+    header: Header,
+    records: Iterable[Record],
+    *,
+    replace: bool,
+    places: SecretPlaces = NO_PLACES,
+) -> Survey:
     """Write and seal it. Whatever goes wrong, nothing half-made is left, and nothing was replaced."""
-    recording = Recording.create(
-        path, header, redactor=Redactor(NO_PLACES), replace=replace, write_ahead=False
-    )
+    redactor = Redactor(places)
+    recording = Recording.create(path, header, redactor=redactor, replace=replace, write_ahead=False)
     try:
         rest = iter(records)
         while batch := list(islice(rest, BATCH)):

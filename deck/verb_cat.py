@@ -1,0 +1,60 @@
+"""`tickdeck cat`: a cassette as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.text import KINDS, Choice, lines_of
+from tickdeck.dialects import find
+from tickdeck.values import Moment, moment
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="CHANNEL",
+    help="Frames with an event on it (T.AAPL, T.*, *.AAPL). Repeatable.",
+)
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(sorted(KINDS)), help="Records of it. Repeatable."
+)
+@click.option("--from", "since", type=moment, help="From there on: 90s, or 2020-01-02T14:30:05Z.")
+@click.option("--to", "until", type=moment, help="Up to there.")
+@click.option("--events", is_flag=True, help="One line an event, not one a record.")
+def command(
+    file: Path,
+    channels: tuple[str, ...],
+    kinds: tuple[str, ...],
+    since: Moment | None,
+    until: Moment | None,
+    events: bool,
+) -> None:
+    """Print FILE as JSON lines, one a record, after a first line with header and wording.
+
+    `tickdeck pack` makes the same cassette of them again.
+    """
+    with open_cassette(file) as cassette:
+        epoch_ns = cassette.header.epoch_ns
+        choice = Choice(
+            channels=tuple(name.strip() for given in channels for name in given.split(",")),
+            kinds=frozenset(kinds),
+            since_ns=None if since is None else since.offset_ns(epoch_ns),
+            until_ns=None if until is None else until.offset_ns(epoch_ns),
+        )
+        lines = lines_of(
+            cassette.header,
+            cassette.survey.profile,
+            cassette.records(),
+            indexer=find(cassette.header.dialect).indexer,
+            choice=choice,
+            events=events,
+        )
+        for line in lines:
+            sys.stdout.write(line + "\n")

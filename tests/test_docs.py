@@ -1,0 +1,207 @@
+"""What README.md and docs/ show is what happens.
+
+Fenced blocks in ``console`` are run: each ``$ `` line in bash, all blocks of a page in
+one folder, and what comes out is compared with what stands below it (``...`` stands
+for anything). A block behind ``<!-- not run: reason -->`` is only read: its tickdeck
+lines must be what the command would accept. Python blocks are run, or compiled.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tickdeck import cli
+from tickdeck.cassette.files import open_cassette
+from tickdeck.dialects.synth import sample
+from tickdeck.making import make_cassette
+from tickdeck.mockserver.options import options_of
+from tickdeck.mockserver.server import Player
+from tickdeck.recorder.notices import Notice
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(
+    r"(?:<!-- not run: (?P<why>[^\n]+?) -->\n+)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
+)
+CONTINUED = "\0"
+"""Between the lines of one command, which are shown behind ``> ``."""
+SHELLS = ("console", "sh", "bash", "shell")
+ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block; ``why`` is the reason not to run it."""
+
+    language: str
+    text: str
+    why: str | None
+
+
+def blocks(page):
+    return [
+        Block(m["language"], m["text"], m["why"]) for m in FENCE.finditer(page.read_text(encoding="utf-8"))
+    ]
+
+
+def commands(block):
+    """The commands of a block, each with the output that is shown for it."""
+    if block.language != "console":
+        return [(line, "") for line in block.text.splitlines() if line.strip() and not line.startswith("#")]
+    text = block.text.replace("\\\n", "").replace("\n> ", CONTINUED)
+    pieces = [piece.partition("\n")[::2] for piece in re.split(r"^\$ ", text, flags=re.M) if piece.strip()]
+    return [(command.replace(CONTINUED, "\n"), shown) for command, shown in pieces]
+
+
+def fits(shown, printed):
+    """White space counts as one blank, ``...`` stands for anything."""
+    pieces = (re.escape(piece.strip()) for piece in " ".join(shown.split()).split("..."))
+    return re.fullmatch(r"\s*.*?\s*".join(pieces), " ".join(printed.split()), re.S) is not None
+
+
+def environment(folder):
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TICKDECK_", "COVERAGE_"))
+    }
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return kept | {"PATH": path, "COLUMNS": "80", "HOME": str(folder), "NO_COLOR": "1"}
+
+
+def run(command, folder):
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    ).stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_shows_is_what_happens(page, tmp_path):
+    for block in blocks(page):
+        if block.why is None and block.language == "console":
+            for command, shown in commands(block):
+                printed = run(command, tmp_path)
+                assert fits(shown, printed), f"$ {command}\n{printed}"
+        elif block.why is None and block.language == "python":
+            done = subprocess.run(
+                [sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_not_run_is_at_least_accepted(page):
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.text, page.name, "exec")
+        elif block.language in SHELLS and block.why is not None:
+            for command, _ in commands(block):
+                assert_accepted(shlex.split(command, comments=True))
+
+
+def assert_accepted(words):
+    """A tickdeck line is parsed by the verb it names; what runs before and behind it is not ours."""
+    while words and ASSIGNMENT.fullmatch(words[0]):
+        words = words[1:]
+    if not words or words[0] != "tickdeck":
+        return
+    ends = [words.index(mark) for mark in ("|", ">", "&", "&&", ";") if mark in words]
+    ours, _command = cli.split_command(words[1 : min(ends, default=len(words))])
+    if not ours:
+        return
+    verb = cli.deck.get_command(cli.deck.make_context("tickdeck", [], resilient_parsing=True), ours[0])
+    assert verb is not None, ours
+    verb.make_context(ours[0], ours[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_shell_command_is_either_run_or_says_why_not(page):
+    silent = [block.text for block in blocks(page) if block.language in SHELLS[1:] and block.why is None]
+    assert silent == []
+
+
+def lines_documented(page):
+    """By kind the further fields that a page documents."""
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").partition("## JSON lines")[2]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*)\|", section.partition("The report:")[0], re.M)
+    return {kind: set(re.findall(r"`(\w+)`", fields)) for kind, fields in rows}
+
+
+def report_documented():
+    section = (ROOT / "docs" / "playing.md").read_text(encoding="utf-8").partition("The report:")[2]
+    cells = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, re.M)
+    return {field for cell in cells for field in re.findall(r"`(\w+)`", cell)}
+
+
+def test_the_lines_of_record_are_documented_field_by_field():
+    notices = {each.kind: {field.name for field in fields(each)} for each in Notice.__subclasses__()}
+    assert lines_documented("recording.md") == notices
+
+
+COMMON = {"kind", "client", "timeline", "market", "position_ns", "market_time"}
+OPTIONAL = {"trouble"}
+
+
+async def test_the_lines_of_play_are_documented_field_by_field(tmp_path):
+    documented = lines_documented("playing.md")
+    path = tmp_path / "sample.cassette"
+    make_cassette(path, *sample(7), replace=False)
+    lines = []
+    with open_cassette(path) as cassette:
+        options = options_of(speed="max", reject_keys=["bad"])
+        async with Player(cassette, options, tell=lines.append) as player:
+            await use_everything(player)
+    lines.append(player.report())
+    assert {line["kind"] for line in lines} >= documented.keys() - {"resumed", "error"}
+    for line in lines:
+        if line["kind"] != "report":
+            assert line.keys() - COMMON - OPTIONAL == documented[line["kind"]] - OPTIONAL, line
+    assert lines[-1].keys() - {"kind"} == report_documented()
+
+
+async def use_everything(player):
+    """A client that does whatever makes a line."""
+    http, stocks = player.http_url, f"{player.ws_url}/stocks"
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer good"}) as session:
+        for path in ("/v1/marketstatus/now", "/v3/nothing"):
+            await (await session.get(http + path)).read()
+        async with session.ws_connect(stocks) as refused:
+            await refused.send_json({"action": "auth", "params": "bad"})
+            while not (await refused.receive()).type.name.startswith("CLOS"):
+                pass
+        async with session.ws_connect(stocks) as socket:
+            for action, params in (
+                ("auth", "good"),
+                ("dance", ""),
+                ("subscribe", "AM.*,T.AAPL"),
+                ("unsubscribe", "T.AAPL"),
+            ):
+                await socket.send_json({"action": action, "params": params})
+            await player.wait_finished()
+        await player.wait_left()
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_the_reference_shows_the_help_of_every_verb(verb):
+    reference = ROOT / "docs" / "cli.md"
+    shown = [command for block in blocks(reference) for command, _ in commands(block)]
+    assert f"tickdeck {verb} --help" in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_project_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
