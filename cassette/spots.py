@@ -205,7 +205,7 @@ def _basic(credentials: bytes) -> tuple[str, ...]:
 
 def member_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
     """The string values under these names in JSON, at any depth, also in JSON inside a string."""
-    if not names:
+    if not names or b":" not in text:
         return []
     found: list[Spot] = []
     for depth, pattern in enumerate(_members(names), start=1):
