@@ -100,7 +100,7 @@ class Session:
     def left(self, now_ns: int, *, by: str, code: int | None, reason: str = "") -> list[Entry]:
         """The socket is gone; ``by`` is ``client`` or ``server``."""
         self.account.left = True
-        entry = self._entry("left", now_ns, by=by, code=code, reason=reason)
+        entry = self._entry("left", now_ns, cursor=self.reel.cursor, by=by, code=code, reason=reason)
         if self.timeline is None:
             return [entry]
         return [entry, *self.timeline.leave(self, now_ns, by_server=by == "server")]
@@ -121,7 +121,12 @@ class Session:
         """The clock reading at which something will be due; ``None`` if nothing is foreseen."""
         if self.timeline is None:
             return None
-        return self.timeline.deadline(self.reel.due_ns())
+        due_ns = self.reel.due_ns()
+        if due_ns is None and not self.reel.ended:
+            due_ns = (
+                self.cutter.tape.end_ns
+            )  # nothing more for this client, but the tape is to end for it too
+        return self.timeline.deadline(due_ns)
 
     def holds(self, channel: str) -> bool:
         """Whether the client holds exactly this channel now."""
@@ -179,6 +184,7 @@ class Session:
         self.timeline = timeline
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
         self.account.joined_seq = timeline.cursor(self, now_ns)
+        self.account.cursor = self.account.joined_seq
         self.reel.begin_at(self.account.joined_seq)
         yield self._entry("authenticated", now_ns)
         yield from happened
@@ -199,13 +205,13 @@ class Session:
                 interval.to_seq = at
         yield self._entry("unsubscribed", now_ns, channels=list(channels))
 
-    def _entry(self, kind: str, now_ns: int, **parts: object) -> Entry:
+    def _entry(self, kind: str, now_ns: int, *, cursor: int | None = None, **parts: object) -> Entry:
         timeline = self.timeline
         return Entry(
             kind=kind,
             now_ns=now_ns,
             position_ns=None if timeline is None else timeline.position(now_ns),
-            cursor=self.reel.cursor,
+            cursor=self._cursor(now_ns) if cursor is None else cursor,
             client=self.number,
             timeline=None if timeline is None else timeline.number,
             parts={"market": self.market, **parts},

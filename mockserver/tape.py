@@ -176,7 +176,7 @@ class Tape:
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""
-        number = min(self.piece_of_seq(seq), self.pieces - 1)
+        number = bisect_left(self._refs, seq, key=lambda ref: ref.first_seq) - 1
         while number >= 0:
             view = self.view(number)
             if row := bisect_left(view.seqs, seq):

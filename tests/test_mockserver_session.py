@@ -1,0 +1,504 @@
+"""One live client's conversation: by hand, and as a machine of several clients against a small model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+
+from tickdeck.cassette.blocks import Bytes
+from tickdeck.cassette.chunkcodec import build_chunk
+from tickdeck.cassette.chunks import ref_of
+from tickdeck.cassette.reader import Cassette, Contents
+from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, TrackOpened
+from tickdeck.cassette.survey import SurveyTaker
+from tickdeck.dialects.conversation import Conversation, Keys
+from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.options import AtEnd, OnReturn, PlayOptions, StartOn
+from tickdeck.mockserver.playhead import MAX, Speed
+from tickdeck.mockserver.reel import Cutter, Ending, wants
+from tickdeck.mockserver.report import channel_counts
+from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.tape import Tapes
+from tickdeck.mockserver.timeline import Timelines
+
+Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
+
+GREETING = b'[{"ev":"status","status":"connected","message":"Connected Successfully"}]'
+ACCEPTED = b'[{"ev":"status","status":"auth_success","message":"authenticated"}]'
+REFUSED = b'[{"ev":"status","status":"auth_failed","message":"invalid API key"}]'
+TIMED_OUT = b'[{"ev":"status","status":"auth_timeout","message":"No authentication request received."}]'
+SETTLE = 5
+
+
+def ack(channels: Iterable[str], verb: str = "subscribed") -> bytes:
+    said = (f'{{"ev":"status","status":"success","message":"{verb} to: {channel}"}}' for channel in channels)
+    return f"[{','.join(said)}]".encode()
+
+
+def trade(symbol: str, at: int) -> bytes:
+    return f'[{{"ev":"T","sym":"{symbol}","t":{at}}}]'.encode()
+
+
+def action(name: str, params: str) -> bytes:
+    return json.dumps({"action": name, "params": params}).encode()
+
+
+def split(wire: bytes) -> list[bytes]:
+    """The payloads of unmasked text frames below 64 KiB."""
+    payloads = []
+    while wire:
+        start, length = (4, int.from_bytes(wire[2:4], "big")) if wire[1] == 126 else (2, wire[1])
+        payloads.append(wire[start : start + length])
+        wire = wire[start + length :]
+    return payloads
+
+
+class Stage:
+    """A cassette's sessions under one clock that only tests move."""
+
+    def __init__(self, cassette: Cassette, **options: Any) -> None:
+        self.options = PlayOptions(**{"settle_ns": SETTLE, **options})
+        self.tapes = Tapes(cassette)
+        self.timelines = Timelines(self.options, self.tapes)
+        self.cutters = {market: Cutter(self.tapes.of(market)) for market in ("stocks", "crypto")}
+        self.now_ns = 1000
+        self.clients = 0
+
+    def session(self, market: str = "stocks") -> Session:
+        self.clients += 1
+        keys = Keys(good=self.options.good_keys, bad=self.options.bad_keys)
+        conversation = Conversation(POLYGON.wording(None, {}), market=market, keys=keys)
+        cutter = self.cutters[market]
+        session = Session(self.clients, conversation, market=market, cutter=cutter, timelines=self.timelines)
+        session.open(self.now_ns)
+        return session
+
+    def authenticated(self, key: str = "key", market: str = "stocks") -> Session:
+        session = self.session(market)
+        self.says(session, "auth", key)
+        assert self.heard(session) == [GREETING, ACCEPTED]
+        return session
+
+    def says(self, session: Session, name: str, params: str) -> list[str]:
+        return [entry.kind for entry in session.receive(action(name, params), self.now_ns)]
+
+    def advance(self, by_ns: int) -> None:
+        self.now_ns += by_ns
+        for timeline in self.timelines:
+            timeline.tick(self.now_ns)
+
+    def heard(self, session: Session, *, limit: int = 1 << 16) -> list[bytes]:
+        """All that is due now; nothing behind an ending."""
+        wire = b""
+        while (batch := session.take(self.now_ns, limit=limit)) is not None:
+            if batch.ending is not None:
+                break
+            wire += batch.wire
+        return split(wire)
+
+
+@pytest.fixture
+def tape(make: Make, story: Any) -> Cassette:
+    """Ten frames of A and B, 10 ns apart, then one of C alone."""
+    story.opens(0, 0)
+    for at in range(100, 200, 10):
+        story.trades(0, at, "A", "B")
+    story.trades(0, 200, "C")
+    return make(story.records)
+
+
+def test_nothing_moves_before_auth(tape: Cassette) -> None:
+    stage = Stage(tape, start_on=StartOn.CONNECT)
+    session = stage.session()
+    assert stage.says(session, "subscribe", "T.A") == ["misstep"]
+    stage.advance(10**9)
+    assert stage.heard(session) == [GREETING]
+    assert session.wake_ns() is None
+    assert session.timeline is None
+    assert session.account.missteps == [("before-auth", "subscribe before auth")]
+
+
+def test_a_refused_key_is_told_and_dropped(tape: Cassette) -> None:
+    stage = Stage(tape, bad_keys=frozenset({"bad"}))
+    session = stage.session()
+    assert stage.says(session, "auth", "bad") == ["refused"]
+    assert stage.heard(session) == [GREETING, REFUSED]
+    assert session.ending == Ending(None)
+    assert len(stage.timelines) == 0
+
+
+def test_who_does_not_authenticate_in_time_is_told_and_dropped_and_who_did_is_not(tape: Cassette) -> None:
+    stage = Stage(tape)
+    late, early = stage.session(), stage.authenticated()
+    assert late.auth_timed_out(stage.now_ns) == early.auth_timed_out(stage.now_ns) == []
+    assert stage.heard(late) == [GREETING, TIMED_OUT]
+    assert (late.ending, early.ending) == (Ending(None), None)
+
+
+def test_missteps_are_noted_and_silent(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = stage.authenticated()
+    session.receive(b"{not json", stage.now_ns)
+    (entry,) = session.receive_binary(b"\x01", stage.now_ns)
+    assert (entry.kind, entry.parts["misstep"]) == ("misstep", "binary")
+    stage.says(session, "auth", "again")
+    assert stage.heard(session) == []
+    assert [kind for kind, _ in session.account.missteps] == ["malformed", "binary", "second-auth"]
+
+
+def test_an_ack_comes_behind_the_data_that_was_due_and_ahead_of_what_it_lets_through(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    stage.advance(15)
+    stage.says(session, "subscribe", "T.B")
+    stage.advance(10)
+    stage.says(session, "unsubscribe", "T.A,T.B")
+    stage.advance(1000)
+    assert stage.heard(session) == [
+        ack(["T.A"]),
+        trade("A", 100),
+        trade("A", 110),
+        ack(["T.B"]),
+        b'[{"ev":"T","sym":"A","t":120},{"ev":"T","sym":"B","t":120}]',
+        ack(["T.A", "T.B"], "unsubscribed"),
+    ]
+
+
+def test_the_journal_says_where_on_the_tape_something_took_effect_however_far_the_client_lags(
+    tape: Cassette,
+) -> None:
+    stage = Stage(tape)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    stage.advance(25)
+    (late,) = session.receive(action("subscribe", "T.B"), stage.now_ns)
+    assert (late.position_ns, late.cursor) == (25, stage.tapes.of("stocks").seq_behind(25))
+    (gone,) = session.receive(action("unsubscribe", "T.A"), stage.now_ns)
+    assert gone.cursor == late.cursor
+    assert [interval.from_seq for interval in session.account.intervals] == [0, late.cursor]
+    assert session.account.intervals[0].to_seq == gone.cursor
+
+
+@pytest.mark.parametrize(
+    ("speed", "wanted"), [(MAX, "T.*"), (Speed(Fraction(1)), "T.*"), (Speed(Fraction(1)), "T.A")]
+)
+def test_the_end_of_the_tape_can_close_and_does_so_once(tape: Cassette, speed: Speed, wanted: str) -> None:
+    stage = Stage(tape, speed=speed, at_end=AtEnd.CLOSE)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", wanted)
+    stage.advance(SETTLE)
+    assert session.ending is None
+    stage.advance(100)
+    assert len(stage.heard(session)) == 1 + (11 if wanted == "T.*" else 10)
+    assert session.ending == Ending(1000)
+    assert session.take(stage.now_ns, limit=1) is None
+
+
+@pytest.mark.parametrize("at_end", list(AtEnd))
+def test_who_wants_nothing_more_is_woken_at_the_end_of_the_tape_and_never_again(
+    tape: Cassette, at_end: AtEnd
+) -> None:
+    stage = Stage(tape, at_end=at_end)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    start = stage.now_ns
+    woken = []
+    stage.heard(session)
+    while (wake := session.wake_ns()) is not None:
+        woken.append(wake - start)
+        stage.advance(wake - stage.now_ns)
+        assert stage.heard(session) or wake - start == 100
+    assert woken == [*range(10, 100, 10), 100]
+    assert session.has_read
+    assert (session.ending is not None) == (at_end is AtEnd.CLOSE)
+
+
+def test_who_never_subscribed_is_not_closed_at_the_end(tape: Cassette) -> None:
+    stage = Stage(tape, start_on=StartOn.AUTH, at_end=AtEnd.CLOSE)
+    session = stage.authenticated()
+    stage.advance(1000)
+    assert stage.heard(session) == []
+    assert session.ending is None
+
+
+def test_what_a_subscriber_that_left_at_once_was_not_sent_adds_up(tape: Cassette) -> None:
+    stage = Stage(tape)
+    first = stage.authenticated()
+    stage.says(first, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    stage.advance(50)
+    hasty = stage.session()
+    stage.says(hasty, "auth", "key")
+    stage.says(hasty, "subscribe", "T.A")
+    hasty.left(stage.now_ns, by="client", code=1000)
+    counts = channel_counts(hasty.account, hasty.cutter)["T.A"]
+    assert counts["on_tape"] == 10
+    assert (counts["before_start"], counts["after_leave"]) == (6, 4)
+
+
+def test_a_drop_comes_behind_what_is_due(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    stage.advance(12)
+    session.drop(Ending(1001, "bye"), stage.now_ns)
+    stage.advance(100)
+    assert stage.heard(session) == [ack(["T.A"]), trade("A", 100), trade("A", 110)]
+    assert session.ending == Ending(1001, "bye")
+    kinds = [entry.kind for entry in session.left(stage.now_ns, by="server", code=1001)]
+    assert kinds[0] == "left"
+
+
+def test_a_stranger_can_be_dropped_too(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = stage.session()
+    session.drop(Ending(None), stage.now_ns)
+    assert stage.heard(session) == [GREETING]
+    assert [entry.kind for entry in session.left(stage.now_ns, by="server", code=None)] == ["left"]
+
+
+def test_at_max_a_socket_that_wants_nothing_stands_still(tape: Cassette) -> None:
+    stage = Stage(tape, speed=MAX)
+    reader, idle = stage.authenticated(), stage.authenticated()
+    stage.says(reader, "subscribe", "T.*")
+    stage.advance(SETTLE)
+    assert len(stage.heard(reader)) == 12
+    assert stage.heard(idle) == []
+    assert reader.has_read
+    stage.says(idle, "subscribe", "T.C")
+    assert stage.heard(idle) == [ack(["T.C"]), trade("C", 200)]
+
+
+# The machine: several clients of two keys, against a model that knows nothing but positions.
+
+STEP = 10
+FRAMES: list[tuple[int, list[tuple[str, bytes]]]] = [
+    (
+        at * STEP,
+        [
+            (channel, f'{{"ev":"{channel[0]}","sym":"{channel[2:]}","n":{at}}}'.encode())
+            for place, channel in enumerate(("T.A", "T.B", "Q.A", "Q.B"))
+            if (at * 7 + at // 5) >> place & 1
+        ],
+    )
+    for at in range(60)
+    if at * 7 + at // 5 & 15
+]
+CHANNELS = ("T.A", "T.B", "T.*", "Q.A", "Q.*", "Q.NONE")
+
+
+def cut_up(records: list[Record], size: int) -> Cassette:
+    """A cassette in memory, ``size`` records a chunk."""
+    pieces = [records[at : at + size] for at in range(0, len(records), size)]
+    chunks = {number: build_chunk(number, piece, POLYGON.indexer) for number, piece in enumerate(pieces)}
+    taker = SurveyTaker(POLYGON.indexer)
+    for chunk in chunks.values():
+        taker.add_chunk(chunk)
+    refs = [ref_of(number, piece) for number, piece in enumerate(pieces)]
+    contents = Contents(Header(0), False, 0, 1, refs, chunks, lambda _: taker.survey)
+    return Cassette("memory", Bytes(b""), contents)
+
+
+def the_tape() -> Cassette:
+    records: list[Record] = [TrackOpened(0, 0, 0, "stocks")]
+    for at, events in FRAMES:
+        payload = b"[" + b",".join(text for _, text in events) + b"]"
+        records.append(Frame(len(records), at, 0, Sender.SERVER, TEXT, payload))
+    return cut_up(records, 7)
+
+
+@dataclass
+class ModelLine:
+    """A timeline, as far as a client can see it."""
+
+    start_ns: int | None = None
+    settle_ns: int | None = None
+    over: bool = False
+    members: int = 0
+
+
+@dataclass
+class Client:
+    """A session, what it said at which position, and what it heard."""
+
+    session: Session
+    line: ModelLine | None = None
+    joined: int = -1
+    marks: list[tuple[int, bytes | tuple[str, bool]]] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+    ever_held: set[str] = field(default_factory=set)
+    heard: list[bytes] = field(default_factory=list)
+    left: bool = False
+
+
+class Clients(RuleBasedStateMachine):
+    """Whatever clients do and in whichever order: each is sent what the model says, and the counts add up."""
+
+    clients = Bundle("clients")
+    strangers = Bundle("strangers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage(the_tape(), speed=Speed(Fraction(3, 2)), on_return=self.on_return)
+        self.zero_ns = FRAMES[0][0]
+        self.lines: dict[str, ModelLine] = {}
+        self.all: list[Client] = []
+
+    on_return = OnReturn.AUTO
+
+    def position(self, line: ModelLine | None) -> int:
+        if line is None or line.start_ns is None:
+            return -1
+        return (self.stage.now_ns - line.start_ns) * 3 // 2
+
+    @rule(target=strangers)
+    def connect(self) -> Client:
+        client = Client(self.stage.session(), marks=[(-1, GREETING)])
+        self.all.append(client)
+        return client
+
+    @rule(target=clients, client=consumes(strangers), key=st.sampled_from(["one", "two"]))
+    def auth(self, client: Client, key: str) -> Client:
+        line = self.lines.setdefault(key, ModelLine())
+        if line.over:
+            line = self.lines[key] = ModelLine()
+        line.members += 1
+        self.says(client, "auth", key)
+        client.line, client.joined = line, self.position(line)
+        client.marks.append((-1, ACCEPTED))
+        self.acted(client)
+        return client
+
+    def says(self, client: Client, name: str, params: str) -> None:
+        client.session.receive(action(name, params), self.stage.now_ns)
+
+    def acted(self, client: Client, *, subscribed: bool = False) -> None:
+        line = client.line
+        assert line is not None
+        if line.start_ns is None and (subscribed or line.settle_ns is not None):
+            line.settle_ns = self.stage.now_ns + SETTLE
+
+    @rule(client=clients, channels=st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=3))
+    def subscribe(self, client: Client, channels: list[str]) -> None:
+        new = [channel for channel in dict.fromkeys(channels) if channel not in client.held]
+        if not client.left:
+            self.says(client, "subscribe", ",".join(channels))
+            self.takes_effect(client, new, held=True)
+            client.held.update(new)
+            client.ever_held.update(new)
+            self.acted(client, subscribed=bool(new))
+
+    @rule(client=clients, channels=st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=3))
+    def unsubscribe(self, client: Client, channels: list[str]) -> None:
+        gone = [channel for channel in dict.fromkeys(channels) if channel in client.held]
+        if not client.left:
+            self.says(client, "unsubscribe", ",".join(channels))
+            self.takes_effect(client, gone, held=False)
+            client.held.difference_update(gone)
+            self.acted(client)
+
+    def takes_effect(self, client: Client, channels: list[str], *, held: bool) -> None:
+        if channels:
+            here = self.position(client.line)
+            client.marks.append((here, ack(channels, "subscribed" if held else "unsubscribed")))
+            client.marks += [(here, (channel, held)) for channel in channels]
+
+    @rule(by_ns=st.integers(0, 150))
+    def advance(self, by_ns: int) -> None:
+        self.stage.advance(by_ns)
+        for line in self.lines.values():
+            if line.settle_ns is not None and line.settle_ns <= self.stage.now_ns:
+                line.start_ns, line.settle_ns = self.stage.now_ns, None
+
+    @rule(client=clients, limit=st.integers(1, 400))
+    def take_all(self, client: Client, limit: int) -> None:
+        if not client.left:
+            client.heard += self.stage.heard(client.session, limit=limit)
+            expected = [payload for payload, _ in self.expected(client)]
+            assert client.heard == expected
+
+    @rule(client=clients, limit=st.integers(1, 400))
+    def take_some(self, client: Client, limit: int) -> None:
+        batch = None if client.left else client.session.take(self.stage.now_ns, limit=limit)
+        if batch is not None:
+            client.heard += split(batch.wire)
+
+    @rule(client=consumes(clients), by=st.sampled_from(["client", "server"]))
+    def leave(self, client: Client, by: str) -> None:
+        line = client.line
+        assert line is not None
+        client.session.left(self.stage.now_ns, by=by, code=None)
+        client.left = True
+        line.members -= 1
+        if not line.members:
+            line.over, line.settle_ns = by == "client", None
+
+    def expected(self, client: Client) -> list[tuple[bytes, list[str]]]:
+        """What the client is to have heard by now, and the channels of what was data."""
+        out: list[tuple[bytes, list[str]]] = []
+        wanted: frozenset[str] = frozenset()
+        marks = list(client.marks)
+        for at, events in [*FRAMES, (1 << 40, [])]:
+            while marks and marks[0][0] < at - self.zero_ns:
+                mark = marks.pop(0)[1]
+                if isinstance(mark, bytes):
+                    out.append((mark, []))
+                else:
+                    wanted = wanted | {mark[0]} if mark[1] else wanted - {mark[0]}
+            mine = [(channel, text) for channel, text in events if wants(wanted, channel)]
+            if mine and client.joined < at - self.zero_ns <= self.position(client.line):
+                held = [
+                    name
+                    for channel, _ in mine
+                    for name in sorted(wanted)
+                    if wants(frozenset({name}), channel)
+                ]
+                out.append((b"[" + b",".join(text for _, text in mine) + b"]", held))
+        return out
+
+    @invariant()
+    def nobody_heard_anything_out_of_place_or_twice(self) -> None:
+        for client in self.all:
+            if not client.left:
+                expected = [payload for payload, _ in self.expected(client)]
+                assert client.heard == expected[: len(client.heard)]
+
+    @invariant()
+    def positions_agree(self) -> None:
+        for client in self.all:
+            if client.line is not None and not client.left and client.session.timeline is not None:
+                assert client.session.timeline.position(self.stage.now_ns) == self.position(client.line)
+
+    @precondition(lambda self: self.all)
+    @rule(data=st.data())
+    def count(self, data: st.DataObject) -> None:
+        client = data.draw(st.sampled_from(self.all))
+        session = client.session
+        counts = channel_counts(session.account, session.cutter)
+        assert counts.keys() == client.ever_held
+        heard = self.expected(client)[: len(client.heard)]
+        for channel, row in counts.items():
+            on_tape = sum(wants(frozenset({channel}), name) for _, events in FRAMES for name, _ in events)
+            assert row["on_tape"] == on_tape
+            assert row["unrecorded"] == (channel == "Q.NONE")
+            assert row["sent"] == sum(names.count(channel) for _, names in heard)
+            reasons = ("before_start", "before_subscribe", "after_unsubscribe", "after_leave", "ahead")
+            assert on_tape == row["sent"] + sum(row[reason] for reason in reasons)
+            assert all(row[reason] >= 0 for reason in reasons)
+
+
+TestClients = Clients.TestCase
+TestClients.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
