@@ -26,7 +26,7 @@ class RecordWords:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._status = self._console.status("connecting", spinner="dots")
+            self._status = self._console.status("recording; Ctrl-C seals", spinner="dots")
             self._status.start()
         return self
 

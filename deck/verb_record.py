@@ -76,5 +76,6 @@ def _make_sure(market: str, *, taken: bool) -> None:
         click.echo(warning, err=True)
     elif not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{warning}; --take-connection goes ahead")
-    elif not click.confirm(f"{warning}. Go ahead?", err=True):
-        raise click.Abort
+    else:
+        click.echo(warning, err=True)
+        click.confirm("go ahead?", err=True, abort=True)

@@ -122,6 +122,39 @@ def test_nobodys_connection_is_taken_unasked(vendor, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 130), (b"y\n", 0)])
+def test_on_a_terminal_it_asks_first_and_shows_how_far_it_has_come(vendor, tmp_path, answer, code):
+    import pty
+
+    output = tmp_path / "x.cassette"
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        arguments(vendor, output, "--subscribe", "T.AAPL", "--for", "1200ms"),
+        env=environment(MASSIVE_API_KEY=KEY, TERM="xterm"),
+        stdin=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answer)
+        said = read_terminal(ours)
+    assert process.returncode == code
+    assert "go ahead? [y/N]" in said
+    assert output.exists() == ("Ctrl-C seals" in said) == (code == 0)
+
+
+def read_terminal(descriptor):
+    said = b""
+    try:
+        while piece := os.read(descriptor, 65536):
+            said += piece
+    except OSError:  # what a terminal says when its other end is gone
+        pass
+    finally:
+        os.close(descriptor)
+    return said.decode()
+
+
 def test_a_refused_key_is_exit_code_4(vendor, tmp_path):
     done = record(
         vendor, tmp_path / "x.cassette", "--subscribe", "T.AAPL", "--take-connection", MASSIVE_API_KEY="bad"
