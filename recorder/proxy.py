@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tickdeck.cassette.errors import StorageError, UsageError
 from tickdeck.recorder.addresses import address
@@ -17,13 +18,13 @@ from tickdeck.recorder.notices import Listening, Notify
 from tickdeck.recorder.rest_proxy import RestProxy, as_it_came
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.socket_proxy import SocketProxy
-from tickdeck.recorder.upstream import Upstream, why
+from tickdeck.recorder.upstream import LONGEST_LINE, Upstream, why
 
 LARGEST_REQUEST: Final = 8 << 20
 """Bytes of a request body; with the response's it has to fit into a row of the cassette."""
 
 _GRACE_S: Final = 2.0
-_LOG: Final = logging.getLogger("tickdeck.recorder")
+_LOG: Final = logging.getLogger("tickdeck.recorder.server")
 
 
 class Proxy:
@@ -51,7 +52,14 @@ class Proxy:
         app.router.add_route("*", "/{path:.*}", self._handle)
         app.on_response_prepare.append(as_it_came)
         self._runner = web.AppRunner(
-            app, access_log=None, logger=_LOG, auto_decompress=False, shutdown_timeout=_GRACE_S
+            app,
+            access_log=None,
+            logger=_LOG,
+            auto_decompress=False,
+            handler_cancellation=True,
+            shutdown_timeout=_GRACE_S,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
         )
 
     async def start(self, host: str, port: int) -> Listening:
@@ -84,9 +92,18 @@ class Proxy:
             await asyncio.wait(self._busy, timeout=_GRACE_S)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None
-        self._busy.add(task)
+        """A client that leaves (its handler is cancelled) ends the wait for the vendor, not the keeping."""
+        work = asyncio.create_task(self._answer(request))
+        self._busy.add(work)
+        work.add_done_callback(self._busy.discard)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._upstream.cut(work)
+            await work
+            raise
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             if not request.raw_path.startswith("/"):
                 return web.Response(status=400, text="a request line names a path here, not an address\n")
@@ -96,5 +113,17 @@ class Proxy:
         except StorageError as error:
             sentence = json.dumps({"status": "ERROR", "error": f"tickdeck cannot record: {error}"})
             return web.Response(status=503, text=sentence, content_type="application/json")
-        finally:
-            self._busy.discard(task)
+        except ConnectionResetError:
+            return web.Response()  # to nobody: the client left in the middle of its request
+
+
+def _in_one_line(line: logging.LogRecord) -> bool:
+    """A request that is no HTTP is the client's mistake: no traceback, and none of its bytes (a key, maybe)."""
+    error = line.exc_info[1] if line.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        line.msg, line.args = "refused a request: %s", (error.message.partition(":")[0].lower(),)
+        line.exc_info = None
+    return True
+
+
+_LOG.addFilter(_in_one_line)

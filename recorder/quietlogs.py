@@ -9,6 +9,7 @@ from typing import Final
 
 NAMES: Final = (
     "tickdeck.recorder",
+    "tickdeck.recorder.server",
     "aiohttp.client",
     "aiohttp.internal",
     "aiohttp.server",

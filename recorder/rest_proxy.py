@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -43,9 +43,7 @@ class RestProxy:
         headers = sent_upstream(request.raw_headers, host=authority(self._upstream.http))
         body = await request.read()
         try:
-            response = await self._upstream.ask(
-                request.method, request.raw_path, headers=headers, body=body, wanted=_waits(request)
-            )
+            response = await self._upstream.ask(request.method, request.raw_path, headers=headers, body=body)
         except RecordingError as error:
             return unreachable(error, self._notify)
         exchange = exchange_of(
@@ -137,10 +135,6 @@ async def _broken(request: web.BaseRequest, answer: Answer) -> web.StreamRespons
     if request.transport is not None:
         request.transport.close()
     return response
-
-
-def _waits(request: web.BaseRequest) -> Callable[[], bool]:
-    return lambda: request.transport is not None and not request.transport.is_closing()
 
 
 def _fields(headers: HeaderPairs) -> CIMultiDict[str]:

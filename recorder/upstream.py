@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Final
@@ -22,6 +22,9 @@ from tickdeck.recorder.forwarding import without
 
 MAX_MESSAGE: Final = 24 << 20
 """Bytes of one WebSocket message: what a row of a cassette holds; the services known send 1 MB at most."""
+
+LONGEST_LINE: Final = 64 << 10
+"""Bytes of one line of an HTTP head, in either direction."""
 
 _CONNECT_WITHIN_S: Final = 15
 _AUTO: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -72,7 +75,7 @@ class Upstream:
         self._trust_env = trust_env
         self._connector = aiohttp.TCPConnector(limit=0)
         self._session = self._new_session()
-        self._waiting: set[asyncio.Timeout] = set()
+        self._waiting: dict[asyncio.Timeout, asyncio.Task[object] | None] = {}
 
     def _new_session(self, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -84,38 +87,33 @@ class Upstream:
             trust_env=self._trust_env,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN_S),
             trace_configs=list(traces),
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
         )
 
-    def cut(self) -> None:
-        """Wait for no answer any longer: what came of each is what it is."""
-        for limit in self._waiting:
-            limit.reschedule(0)
+    def cut(self, task: asyncio.Task[object] | None = None) -> None:
+        """Let this task (or every one) wait for no answer any longer: what came of it is what it is."""
+        for limit, waiting in self._waiting.items():
+            if task is None or waiting is task:
+                limit.reschedule(0)
 
     @contextlib.asynccontextmanager
     async def _cuttable(self) -> AsyncIterator[None]:
         """A wait that `cut` ends with TimeoutError."""
         async with asyncio.timeout(None) as limit:
-            self._waiting.add(limit)
+            self._waiting[limit] = asyncio.current_task()
             try:
                 yield
             finally:
-                self._waiting.discard(limit)
+                del self._waiting[limit]
 
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
         await self._connector.close()
 
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: HeaderPairs,
-        body: bytes = b"",
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> Response:
-        """The response, or what came of it while it was ``wanted``; RecordingError when there is none."""
+    async def ask(self, method: str, path: str, *, headers: HeaderPairs, body: bytes = b"") -> Response:
+        """The response, or what came of it until it was `cut`; RecordingError when there is none."""
         url = URL(self.http + path, encoded=True)
         fields = _fields(without(headers, (b"host", b"content-length")))
         try:
@@ -125,7 +123,7 @@ class Upstream:
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise RecordingError(f"could not reach {self.http}: {why(error)}") from error
-        return await self._whole(response, wanted)
+        return await self._whole(response)
 
     async def upgrade(self, path: str, *, headers: HeaderPairs, protocols: Sequence[str]) -> Upgrade:
         """A WebSocket connection; UpgradeRefused, or RecordingError when there is no answer at all."""
@@ -146,16 +144,17 @@ class Upstream:
         trace.on_request_redirect.append(look)
         session = self._new_session(trace)
         try:
-            socket = await session.ws_connect(
-                URL(self.ws + path, encoded=True),
-                headers=_fields(without(headers, (b"host", b"sec-websocket-protocol"))),
-                protocols=protocols,
-                autoping=False,
-                autoclose=False,
-                compress=0,
-                max_msg_size=MAX_MESSAGE,
-                decode_text=False,
-            )
+            async with self._cuttable():
+                socket = await session.ws_connect(
+                    URL(self.ws + path, encoded=True),
+                    headers=_fields(without(headers, (b"host", b"sec-websocket-protocol"))),
+                    protocols=protocols,
+                    autoping=False,
+                    autoclose=False,
+                    compress=0,
+                    max_msg_size=MAX_MESSAGE,
+                    decode_text=False,
+                )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             await session.close()
             raise RecordingError(f"could not reach {self.ws}: {why(error)}") from error
@@ -164,18 +163,14 @@ class Upstream:
             raise
         return Upgrade(socket, seen[0], session)
 
-    async def _whole(
-        self, response: aiohttp.ClientResponse, wanted: Callable[[], bool] = lambda: True
-    ) -> Response:
+    async def _whole(self, response: aiohttp.ClientResponse) -> Response:
         first_byte_ns = self._clock.now_ns()
         body = bytearray()
         complete = True
         try:
             async with self._cuttable():
-                while complete and (piece := await response.content.readany()):
+                while piece := await response.content.readany():
                     body += piece
-                    complete = wanted()
-            complete = complete and wanted()
         except (aiohttp.ClientError, OSError):
             complete = False
         if complete:
@@ -214,6 +209,8 @@ def why(error: BaseException) -> str:
             return "the connection was closed without an answer"
         case TimeoutError():
             return "no answer in time"
+        case aiohttp.ClientResponseError() if not isinstance(error, aiohttp.WSServerHandshakeError):
+            return "its answer is no HTTP"
         case OSError():
             words = os.strerror(error.errno) if error.errno else str(error)
             return (words or type(error).__name__).lower()

@@ -291,13 +291,12 @@ async def test_an_answer_that_breaks_off_breaks_off_here_and_is_kept_as_far_as_i
 
 
 async def test_a_bot_that_leaves_early_leaves_an_incomplete_interaction() -> None:
-    begun, left = asyncio.Event(), asyncio.Event()
+    begun = asyncio.Event()
 
     async def answerer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
         begun.set()
-        await left.wait()
-        writer.write(b"rest")
+        await reader.read()
 
     async with before(answerer) as desk:
         _, writer = await asyncio.open_connection(*desk.url.removeprefix("http://").split(":"))
@@ -305,10 +304,67 @@ async def test_a_bot_that_leaves_early_leaves_an_incomplete_interaction() -> Non
         await asyncio.wait_for(begun.wait(), 5)
         writer.close()
         await writer.wait_closed()
-        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-        left.set()
         kept = await desk.kept.one()
     assert not kept.complete
+
+
+async def test_a_bot_that_leaves_before_there_is_an_answer_leaves_no_one_waiting() -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def answerer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await reader.read()
+        left.set()
+
+    async with before(answerer) as desk:
+        _, writer = await asyncio.open_connection(*desk.url.removeprefix("http://").split(":"))
+        writer.write(b"GET /v3 HTTP/1.1\r\nHost: here\r\n\r\n")
+        await asyncio.wait_for(begun.wait(), 5)
+        writer.close()
+        await asyncio.wait_for(left.wait(), 5)
+    assert not desk.kept.interactions()
+
+
+async def test_a_bot_that_leaves_in_the_middle_of_its_request_is_nobodys_trouble(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with before(answer(b"")) as desk:
+        reader, writer = await asyncio.open_connection(*desk.url.removeprefix("http://").split(":"))
+        writer.write(
+            b"POST /v3 HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\nhalf"
+        )
+        await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    assert not desk.asked
+    assert not caplog.records
+
+
+async def test_what_is_no_http_is_told_in_one_line_without_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with before(answer(b"")) as desk:
+        reader, writer = await asyncio.open_connection(*desk.url.removeprefix("http://").split(":"))
+        writer.write(b"GET /v3 HTTP/1.1\r\nAuthorization Bearer SECRET\r\n\r\n")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert caplog.messages == ["refused a request: invalid header token"]
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_long_path_passes() -> None:
+    async with before(answer(b"ok")) as desk:
+        status, _, _ = await desk.get("/v3?ticker.any_of=" + "AAPL," * 8000)
+    assert status == 200
+    assert len(desk.asked[0]) > 40_000
+
+
+async def test_a_vendor_that_speaks_no_http_is_said_so() -> None:
+    async with before(b"hello\r\n\r\n") as desk:
+        status, _, body = await desk.get()
+    assert status == 502
+    assert b"its answer is no HTTP" in body
 
 
 async def test_an_upstream_that_is_not_there_gives_502_and_a_sentence_that_names_no_path() -> None:

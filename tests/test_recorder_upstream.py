@@ -112,6 +112,31 @@ async def test_an_answer_that_never_begins_can_be_cut_short() -> None:
         await upstream.close()
 
 
+async def test_a_handshake_that_never_ends_can_be_cut_short_and_nobody_elses_with_it() -> None:
+    asked = asyncio.Semaphore(0)
+
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.release()
+        await reader.read()
+
+    async with serving(silence) as port:
+        upstream = Upstream("http://127.0.0.1:9", f"ws://127.0.0.1:{port}", clock=Clock())
+        one, other = (
+            asyncio.create_task(upstream.upgrade("/stocks", headers=(), protocols=())) for _ in range(2)
+        )
+        for _ in range(2):
+            await asyncio.wait_for(asked.acquire(), 5)
+        upstream.cut(one)
+        with pytest.raises(RecordingError, match="no answer in time"):
+            await one
+        assert not other.done()
+        upstream.cut()
+        with pytest.raises(RecordingError, match="no answer in time"):
+            await other
+        await upstream.close()
+
+
 async def test_proxy_variables_are_not_heeded_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
