@@ -115,6 +115,10 @@ class Player:
         """Close every socket with 1001 and stop listening; the report stays."""
         for alarm in self._alarms.values():
             alarm.cancel()
+        for site in [] if self._runner is None else list(self._runner.sites):
+            await site.stop()
+        for _ in range(3):  # what was accepted just now takes so many turns to become a connection
+            await self._clock.breathe()
         for connection in self._connections.values():
             connection.end(Ending(GOING_AWAY))
         with contextlib.suppress(TimeoutError):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -26,9 +26,9 @@ def test_a_decimal_string_has_a_point(micros: int, text: str) -> None:
 
 @given(st.integers(), st.integers(1, 9))
 def test_the_text_is_the_number(units: int, places: int) -> None:
-    exact = Decimal(units).scaleb(-places)
-    assert Decimal(shortest(units, places)) == exact
-    assert Decimal(with_point(units, places)) == exact
+    exact = Fraction(units, 10**places)
+    assert Fraction(shortest(units, places)) == exact
+    assert Fraction(with_point(units, places)) == exact
 
 
 @pytest.mark.parametrize(("units", "by", "nearest"), [(1, 2, 1), (1, 3, 0), (2, 3, 1), (-1, 2, 0), (7, 7, 1)])
