@@ -22,7 +22,6 @@ from tickdeck.cassette.bodies import coding_of, readable
 from tickdeck.cassette.records import (
     BINARY,
     TEXT,
-    Anchor,
     BodyPart,
     Frame,
     Gap,
@@ -184,8 +183,7 @@ class Auditor:
                 return "gap", [self._text("market", record.market), self._text("reason", record.reason)]
             case Profile():
                 return "profile", [self._text(key, value) for key, value in record.values.items()]
-            case Anchor():
-                return "anchor", []
+        return "anchor", []
 
     def _frame_spots(self, frame: Frame) -> list[Spot]:
         spots = parameter_spots(frame.payload, self._places.query_parameters)

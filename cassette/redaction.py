@@ -29,7 +29,6 @@ from tickdeck.cassette.codings import closed
 from tickdeck.cassette.records import (
     BINARY,
     TEXT,
-    Anchor,
     BodyPart,
     Frame,
     Gap,
@@ -118,8 +117,7 @@ class Redactor:
             case Profile():
                 values = {key: self._string(value, "profile") for key, value in record.values.items()}
                 return record if values == record.values else replace(record, values=values)
-            case Anchor():
-                return record
+        return record  # an anchor has no text
 
     def clean_header(self, header: Header) -> Header:
         """The header without secrets."""

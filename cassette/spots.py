@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from tickdeck.cassette.spelling import spelled_as
@@ -36,7 +37,8 @@ _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SPACE: Final = rb"(?:\s|\\+[nrt])*"
 _SCHEME: Final = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?=\S)")
 _USER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#@]*)@")
-_COOKIE: Final = re.compile(rb"(?:^|;)[^=;]*=\s*\"?([^;\"]*)")
+_COOKIE: Final = re.compile(rb"(?:^|;)\s*(?:[^=;]*=)?\s*\"?([^;\"]*)")
+_SCHEMES: Final = frozenset((b"basic", b"bearer"))
 _ADDRESS_HEADERS: Final = frozenset((b"location", b"content-location", b"referer"))
 _AUTHORIZATIONS: Final = frozenset((b"authorization", b"proxy-authorization"))
 
@@ -175,12 +177,11 @@ def header_spots(name: bytes, value: bytes, places: SecretPlaces) -> list[Spot]:
 
 
 def _cookies(value: bytes, place: str, *, only_first: bool) -> Iterator[Spot]:
-    for hit in _COOKIE.finditer(value):
+    hits = _COOKIE.finditer(value)
+    for hit in islice(hits, 1) if only_first else hits:
         content = hit[1].rstrip()
         if _is_something(as_text(content)):
             yield Spot(hit.start(1), hit.start(1) + len(content), as_text(content), place, passing=True)
-        if only_first:
-            return
 
 
 def _credentials(value: bytes, place: str, *, with_scheme: bool) -> Iterator[Spot]:
@@ -188,7 +189,7 @@ def _credentials(value: bytes, place: str, *, with_scheme: bool) -> Iterator[Spo
     start = scheme.end() if scheme else len(value) - len(value.lstrip())
     end = len(value.rstrip())
     secret = as_text(value[start:end])
-    if _is_something(secret):
+    if _is_something(secret) and not (with_scheme and value.strip().lower() in _SCHEMES):
         is_basic = scheme is not None and scheme[1].lower() == b"basic"
         yield Spot(start, end, secret, place, also=_basic(value[start:end]) if is_basic else ())
 

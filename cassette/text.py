@@ -185,7 +185,7 @@ def _frame_parts(frame: Frame, channels: list[str]) -> Row:
     }
 
 
-def _parts(record: Record) -> Row:
+def _parts(record: TrackOpened | TrackClosed | Interaction | BodyPart | Gap | Anchor | Profile) -> Row:
     """What a record holds beside its place in the order."""
     match record:
         case TrackOpened():
@@ -208,10 +208,7 @@ def _parts(record: Record) -> Row:
             return {"end_ns": record.end_ns, "market": record.market, "reason": record.reason}
         case Anchor():
             return {"wall_ns": record.wall_ns}
-        case Profile():
-            return {"values": dict(sorted(record.values.items()))}
-        case Frame():
-            return _frame_parts(record, [])
+    return {"values": dict(sorted(record.values.items()))}
 
 
 def _interaction_parts(record: Interaction) -> Row:

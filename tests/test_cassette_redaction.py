@@ -108,11 +108,23 @@ def test_a_parameter_of_another_name_stays(redactor: Redactor) -> None:
         ("Set-Cookie", "id=; Max-Age=0", "id=; Max-Age=0"),
         ("Location", f"/b?apiKey={KEY}&x=1", "/b?apiKey=REDACTED-1&x=1"),
         ("Link", f'<https://a/b?apiKey={KEY}>; rel="next"', '<https://a/b?apiKey=REDACTED-1>; rel="next"'),
+        ("Cookie", f'{KEY}; b="{OTHER}"', 'REDACTED-1; b="REDACTED-2"'),
+        ("Authorization", "Bearer ", "Bearer "),
         ("Sec-WebSocket-Protocol", "chat", "chat"),
     ],
 )
 def test_header_fields_keep_all_but_their_secrets(name: str, value: str, clean: str) -> None:
     assert cleaned_header(Redactor(PLACES), name, value) == clean
+
+
+def test_a_header_in_latin_1_and_a_broken_escape_hide_no_secret(redactor: Redactor) -> None:
+    record = redactor.clean(asked(request=((b"X-Api-Key", b"\xe9" * 16),)))
+    assert isinstance(record, Interaction)
+    assert record.request_headers == ((b"X-Api-Key", b"REDACTED-1"),)
+    assert redactor.clean(said("é" * 16, Sender.SERVER)) == said("REDACTED-1", Sender.SERVER)
+    assert redactor.clean(said(r'{"action":"auth","params":"\x"}')) == said(
+        '{"action":"auth","params":"REDACTED-2"}'
+    )
 
 
 def test_user_and_password_of_basic_are_secrets_of_their_own(redactor: Redactor) -> None:
@@ -147,6 +159,16 @@ def test_a_next_url_in_a_body_or_a_frame_loses_its_key(joint: str) -> None:
     body, clean = (text % value for value in (KEY, "REDACTED-1"))
     assert Redactor(PLACES).clean(asked(body=body.encode())) == asked(body=clean.encode())
     assert Redactor(PLACES).clean(said(body, Sender.SERVER)) == said(clean, Sender.SERVER)
+
+
+def test_an_escaped_slash_is_a_part_of_the_secret(redactor: Redactor) -> None:
+    text = r'{"next_url":"https:\/\/a\/b?apiKey=with\/slash\u002fand-more-of-it\u0026x=1"}'
+    assert redactor.clean(asked(body=text.encode())) == asked(
+        body=rb'{"next_url":"https:\/\/a\/b?apiKey=REDACTED-1\u0026x=1"}'
+    )
+    assert redactor.clean(said("with/slash/and-more-of-it", Sender.SERVER)) == said(
+        "REDACTED-1", Sender.SERVER
+    )
 
 
 def test_a_short_secret_goes_by_place_only_with_one_warning(redactor: Redactor) -> None:
