@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from tickdeck.cassette.bodies import coding_of, readable
+from tickdeck.cassette.bodies import coding_of
+from tickdeck.cassette.codings import readable
 from tickdeck.cassette.records import (
     BINARY,
     TEXT,

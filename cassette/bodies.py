@@ -11,19 +11,11 @@ across a border would otherwise be missed.
 
 from __future__ import annotations
 
-import sys
-import zlib
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
-from tickdeck.cassette.codings import LIMIT, codings_of
+from tickdeck.cassette.codings import codings_of
 from tickdeck.cassette.records import BodyPart, HeaderPairs, Interaction, Record
-
-if TYPE_CHECKING or sys.version_info < (3, 14):
-    from backports import zstd
-else:  # pragma: no cover
-    from compression import zstd
 
 WHOLE_LIMIT: Final = 16 << 20
 """A body up to this is kept whole, as it crossed the wire; a larger one decoded, in parts."""
@@ -32,20 +24,6 @@ PART_SIZE: Final = 4 << 20
 
 _MAGIC: Final = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
-_ZSTD_WINDOW: Final = {int(zstd.DecompressionParameter.window_log_max): 27}
-_STEP: Final = 1 << 16
-
-
-class _Stream(Protocol):
-    """A decompressor of zlib or zstd."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
 
 
 def coding_of(headers: HeaderPairs, body: bytes) -> tuple[str, ...]:
@@ -55,16 +33,6 @@ def coding_of(headers: HeaderPairs, body: bytes) -> tuple[str, ...]:
     if codings:
         return codings
     return tuple(coding for magic, coding in _MAGIC.items() if body.startswith(magic))
-
-
-def readable(body: bytes, codings: tuple[str, ...], *, limit: int = LIMIT) -> bytes | None:
-    """The plain body, or its beginning if it breaks off; ``None`` when it cannot be opened within the limit."""
-    plain: bytes | None = body
-    for coding in reversed(codings):
-        if plain is None:
-            return None
-        plain = _open_one(plain, coding, limit)
-    return plain
 
 
 def for_changed_body(headers: HeaderPairs, size: int) -> HeaderPairs:
@@ -89,55 +57,3 @@ def split_body(interaction: Interaction, next_seq: int) -> list[Record]:
     ]
     count = len(parts)
     return [*parts, replace(interaction, seq=next_seq + count, body=b"", body_parts=count)]
-
-
-def _open_one(body: bytes, coding: str, limit: int) -> bytes | None:
-    try:
-        match coding:
-            case "gzip":
-                return _inflate(body, 31, limit)
-            case "deflate":
-                return _inflate_either(body, limit)
-            case "zstd":
-                return _open_zstd(body, limit)
-    except (zlib.error, zstd.ZstdError):
-        return None
-    return None
-
-
-def _inflate_either(body: bytes, limit: int) -> bytes | None:
-    """`deflate` means a zlib stream; some services send a bare one."""
-    try:
-        return _inflate(body, zlib.MAX_WBITS, limit)
-    except zlib.error:
-        return _inflate(body, -zlib.MAX_WBITS, limit)
-
-
-def _inflate(body: bytes, wbits: int, limit: int) -> bytes | None:
-    return _joined(body, limit, lambda: zlib.decompressobj(wbits))
-
-
-def _open_zstd(body: bytes, limit: int) -> bytes | None:
-    return _joined(body, limit, lambda: zstd.ZstdDecompressor(options=_ZSTD_WINDOW))
-
-
-def _joined(body: bytes, limit: int, new_stream: Callable[[], _Stream]) -> bytes | None:
-    """The streams that follow each other in ``body``, as far as they can be read."""
-    plain = bytearray()
-    stream = new_stream()
-    rest = memoryview(body)
-    while rest:
-        piece, rest = rest[:_STEP], rest[_STEP:]
-        try:
-            while piece:
-                plain += stream.decompress(piece, limit + 1 - len(plain))
-                if len(plain) > limit:
-                    return None
-                piece = memoryview(stream.unused_data) if stream.eof else memoryview(b"")
-                if stream.eof:
-                    stream = new_stream()
-        except (zlib.error, zstd.ZstdError):
-            if not plain:
-                raise
-            break
-    return bytes(plain)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import zlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING or sys.version_info < (3, 14):
     from backports import zstd
@@ -22,7 +23,22 @@ LIMIT: Final = 256 * 1024 * 1024
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """No time, no name, no operating system: the same body gives the same bytes."""
 
+_ZSTD_WINDOW: Final = {int(zstd.DecompressionParameter.window_log_max): 27}
+_STEP: Final = 1 << 16
+
 _ALIASES: Final = {"x-gzip": "gzip"}
+
+
+class _Stream(Protocol):
+    """A decompressor of zlib or zstd."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
 
 
 def codings_of(content_encoding: str) -> tuple[str, ...]:
@@ -51,12 +67,12 @@ def _is_zero_weight(parameter: str) -> bool:
 
 def opened(body: bytes, codings: tuple[str, ...], *, limit: int = LIMIT) -> bytes | None:
     """The plain body; ``None`` when a coding is unknown, the bytes are damaged or the limit is passed."""
-    plain: bytes | None = body
-    for coding in reversed(codings):
-        if plain is None:
-            return None
-        plain = _open_one(plain, coding, limit)
-    return plain
+    return _open(body, codings, limit, broken=False)
+
+
+def readable(body: bytes, codings: tuple[str, ...], *, limit: int = LIMIT) -> bytes | None:
+    """The plain body, or its beginning if it breaks off; ``None`` when nothing of it can be opened in the limit."""
+    return _open(body, codings, limit, broken=True)
 
 
 def closed(plain: bytes, codings: tuple[str, ...]) -> bytes:
@@ -66,48 +82,61 @@ def closed(plain: bytes, codings: tuple[str, ...]) -> bytes:
     return plain
 
 
-def _open_one(body: bytes, coding: str, limit: int) -> bytes | None:
+def _open(body: bytes, codings: tuple[str, ...], limit: int, *, broken: bool) -> bytes | None:
+    plain: bytes | None = body
+    for coding in reversed(codings):
+        if plain is None:
+            return None
+        plain = _open_one(plain, coding, limit, broken=broken)
+    return plain
+
+
+def _open_one(body: bytes, coding: str, limit: int, *, broken: bool) -> bytes | None:
     try:
         match coding:
             case "gzip":
-                return _inflate(body, 31, limit)
+                return _joined(body, limit, lambda: zlib.decompressobj(31), broken=broken)
             case "deflate":
-                return _inflate_either(body, limit)
+                return _inflate_either(body, limit, broken=broken)
             case "zstd":
-                return _open_zstd(body, limit)
+                return _joined(
+                    body, limit, lambda: zstd.ZstdDecompressor(options=_ZSTD_WINDOW), broken=broken
+                )
     except (zlib.error, zstd.ZstdError):
         return None
     return None
 
 
-def _inflate_either(body: bytes, limit: int) -> bytes | None:
+def _inflate_either(body: bytes, limit: int, *, broken: bool) -> bytes | None:
     """`deflate` means a zlib stream; some services send a bare one."""
     try:
-        return _inflate(body, zlib.MAX_WBITS, limit)
+        return _joined(body, limit, zlib.decompressobj, broken=broken)
     except zlib.error:
-        return _inflate(body, -zlib.MAX_WBITS, limit)
+        return _joined(body, limit, lambda: zlib.decompressobj(-zlib.MAX_WBITS), broken=broken)
 
 
-def _inflate(body: bytes, wbits: int, limit: int) -> bytes | None:
+def _joined(body: bytes, limit: int, new_stream: Callable[[], _Stream], *, broken: bool) -> bytes | None:
+    """The streams that follow each other in ``body``; if ``broken``, as far as they can be read."""
     plain = bytearray()
-    while body:
-        stream = zlib.decompressobj(wbits)
-        plain += stream.decompress(body, limit + 1 - len(plain))
-        if not stream.eof or len(plain) > limit:
-            return None
-        body = stream.unused_data
-    return bytes(plain)
-
-
-def _open_zstd(body: bytes, limit: int) -> bytes | None:
-    plain = bytearray()
-    while body:
-        stream = zstd.ZstdDecompressor()
-        plain += stream.decompress(body, limit + 1 - len(plain))
-        if not stream.eof or len(plain) > limit:
-            return None
-        body = stream.unused_data
-    return bytes(plain)
+    stream = new_stream()
+    rest = memoryview(body)
+    midway = False
+    try:
+        while rest:
+            piece, rest = rest[:_STEP], rest[_STEP:]
+            while piece:
+                plain += stream.decompress(piece, limit + 1 - len(plain))
+                if len(plain) > limit:
+                    return None
+                midway = not stream.eof
+                piece = memoryview(b"" if midway else stream.unused_data)
+                if not midway:
+                    stream = new_stream()
+    except (zlib.error, zstd.ZstdError):
+        if not (broken and plain):
+            raise
+        return bytes(plain)
+    return bytes(plain) if broken or not midway else None
 
 
 def _close_one(plain: bytes, coding: str) -> bytes:

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
-from tickdeck.cassette.bodies import coding_of, for_changed_body, readable, split_body
-from tickdeck.cassette.codings import closed
+from tickdeck.cassette.bodies import coding_of, for_changed_body, split_body
+from tickdeck.cassette.codings import closed, readable
 from tickdeck.cassette.records import (
     BINARY,
     TEXT,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette import bodies
-from tickdeck.cassette.bodies import coding_of, for_changed_body, readable, split_body
-from tickdeck.cassette.codings import closed
+from tickdeck.cassette.bodies import coding_of, for_changed_body, split_body
+from tickdeck.cassette.codings import closed, readable
 from tickdeck.cassette.records import BodyPart, Interaction
 
 PLAIN = b'{"results":[' + b'{"p":114.170},' * 9000 + b"]}"
