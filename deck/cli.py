@@ -18,6 +18,7 @@ import click
 from tickdeck import config
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.exits import Exit, exit_of
+from tickdeck.jsonlines import forget
 
 VERBS: Final = {
     "demo": "record, play and compare the bundled cassette",
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         outcome = deck.main(args=ours or ["--help"], prog_name="tickdeck", standalone_mode=False, obj=command)
     except OutputClosedError:
-        _forget_stdout()
+        forget(sys.stdout)
         return Exit.CUT_SHORT
     except (KeyboardInterrupt, click.Abort):
         return Exit.CUT_SHORT
@@ -145,8 +146,3 @@ def _words(error: TickdeckError | OSError) -> str:
         return str(error)
     reason = (error.strerror or str(error)).lower()
     return f"{error.filename}: {reason}" if error.filename else reason
-
-
-def _forget_stdout() -> None:
-    """Let the interpreter flush into nothing at exit, instead of complaining about the closed pipe again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Final, TextIO
@@ -33,6 +34,14 @@ class JsonLines:
             self._stream.flush()
         except BrokenPipeError:
             self._closed = True
+            forget(self._stream)
+
+
+def forget(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere, instead of complaining again about a pipe that nobody reads."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def compact(value: object) -> str:

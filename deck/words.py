@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
-
-from tickdeck.dialects import markets
 
 SECOND: Final = 1_000_000_000
 
@@ -51,6 +48,10 @@ def offset(ns: int) -> str:
 
 def zone_of(market: str) -> tzinfo:
     """The zone a market's day is told in; UTC where this machine has no zone database."""
+    import zoneinfo
+
+    from tickdeck.dialects import markets
+
     try:
         return zoneinfo.ZoneInfo(markets.zone_of(market))
     except zoneinfo.ZoneInfoNotFoundError:
