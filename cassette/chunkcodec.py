@@ -19,16 +19,21 @@ from typing import Final
 from tickdeck.cassette.blocks import MAX_PAYLOAD
 from tickdeck.cassette.chunks import Chunk, ChunkRef, records_of, ref_of
 from tickdeck.cassette.codec import encode_row, record_of
-from tickdeck.cassette.columns import pack_column, starts_of, unpack_column
+from tickdeck.cassette.columns import pack_column, starts_of
 from tickdeck.cassette.compression import LEVEL, restore, squeeze
 from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.indexing import STATUS, Event, Indexer
-from tickdeck.cassette.lanes import LaneBuilder, lane_columns, read_lane, store, stored
+from tickdeck.cassette.lanes import LaneBuilder, lane_columns, read_lane, store, stored, stored_column
 from tickdeck.cassette.packing import BIG, Fields, pack, unpack
 from tickdeck.cassette.records import TEXT, Frame, Record, Sender
 
 _LENGTH: Final = Struct("<I")
-_MAX_TRACK: Final = BIG
+
+MAX_EVENTS: Final = 1 << 20
+"""The most events that the lanes of one chunk have, and the most rows of its side."""
+
+MAX_SHARED: Final = 8 << 20
+"""The longest blob of a chunk of several records; what is longer holds one long record."""
 
 
 def data_events(record: Record, indexer: Indexer) -> Sequence[Event]:
@@ -36,6 +41,8 @@ def data_events(record: Record, indexer: Indexer) -> Sequence[Event]:
     if type(record) is not Frame or record.sender is not Sender.SERVER or record.opcode != TEXT:
         return ()
     events = indexer.events(record.payload) or ()
+    if len(events) > MAX_EVENTS:
+        return ()
     return events if any(event.channel != STATUS for event in events) else ()
 
 
@@ -153,17 +160,24 @@ def decode_chunk(payload: bytes) -> Chunk:
     channels = Fields({"channels": unpack(stored(columns, "channels"))}, "a chunk").texts("channels")
     if channels[:1] != (STATUS,):
         raise FormatError("the channel table of a chunk does not begin with the empty name")
-    lanes, position = [], 0
+    if len(blob) > MAX_SHARED and summary.ref.records > 1:
+        raise FormatError(f"a chunk of {summary.ref.records} records has a blob of {len(blob)} bytes")
+    lanes, position, room = [], 0, MAX_EVENTS
     for described in columns.items("lanes"):
-        lane = read_lane(Fields(described, "a lane"), blob, position, len(channels))
+        fields = Fields(described, "a lane")
+        lane = read_lane(fields, blob, position, channels=len(channels), most=room)
         lanes.append(lane)
         position += len(lane.wire)
-    side = _side(blob, position, stored(columns, "side"))
-    return Chunk(summary.ref.number, channels, tuple(lanes), side)
+        room -= len(lane.event_channels)
+    lengths = stored_column(columns, "side", most=min(len(blob) - position, MAX_EVENTS))
+    chunk = Chunk(summary.ref.number, channels, tuple(lanes), _side(blob, position, lengths))
+    records = len(chunk.side) + sum(len(lane.seqs) for lane in lanes)
+    if records != summary.ref.records:
+        raise FormatError(f"a chunk of {summary.ref.records} records holds {records}")
+    return chunk
 
 
-def _side(blob: bytes, position: int, column: bytes) -> tuple[Record, ...]:
-    lengths = unpack_column(column, most=len(blob) - position)
+def _side(blob: bytes, position: int, lengths: Sequence[int]) -> tuple[Record, ...]:
     starts = starts_of(lengths)
     if starts[-1] != len(blob) - position or min(lengths, default=1) < 1:
         raise FormatError("the rows of a chunk's side do not fill its blob")

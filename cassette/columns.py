@@ -34,7 +34,7 @@ _STEP: Final = struct.Struct("<q")
 _CODES: Final = {1: "b", 2: "h", 4: "i", 8: "q"}
 _ROOM: Final = [(width, 1 << (8 * width - 1)) for width in _CODES]
 
-MAX_ROWS: Final = 1 << 24
+MAX_ROWS: Final = 1 << 22
 """The longest column; one of width 0 could else promise any number of rows in a few bytes."""
 
 
@@ -66,7 +66,7 @@ def unpack_column(data: bytes, *, most: int = MAX_ROWS) -> list[int]:
         raise FormatError("a column is cut short")
     shape, count, first = _HEAD.unpack_from(data)
     order, width = shape >> 4, shape & 15
-    if order > 1 or (width and width not in _CODES) or count > most:
+    if order > 1 or (width and width not in _CODES) or count > min(most, MAX_ROWS):
         raise FormatError(f"a column of shape {shape} and {count} rows is not one of ours")
     body = data[_HEAD.size :]
     stored = count - order if count else 0
@@ -92,6 +92,11 @@ def _cells(planes: bytes, width: int, count: int) -> list[int]:
     if sys.byteorder == "big":
         cells.byteswap()
     return cells.tolist()
+
+
+def room_of(rows: int) -> int:
+    """The most bytes that a column of so many rows takes."""
+    return _HEAD.size + max(_STEP.size, rows * max(_CODES))
 
 
 def starts_of(lengths: Iterable[int]) -> list[int]:

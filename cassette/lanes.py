@@ -18,11 +18,11 @@ from typing import Final
 
 from tickdeck.cassette.blocks import MAX_PAYLOAD
 from tickdeck.cassette.chunks import Lane
-from tickdeck.cassette.columns import pack_column, starts_of, unpack_column
+from tickdeck.cassette.columns import pack_column, room_of, starts_of, unpack_column
 from tickdeck.cassette.compression import ZSTD, restore, squeeze
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.indexing import Event
-from tickdeck.cassette.packing import Fields
+from tickdeck.cassette.packing import BIG, Fields
 from tickdeck.cassette.records import Frame
 from tickdeck.cassette.wire import HEADER_SIZES, frame_header
 
@@ -35,12 +35,12 @@ def store(data: bytes, level: int) -> object:
     return [len(data), smaller] if method == ZSTD else data
 
 
-def stored(fields: Fields, key: str) -> bytes:
-    """The bytes that `store` kept under a key."""
+def stored(fields: Fields, key: str, *, most: int = MAX_PAYLOAD) -> bytes:
+    """The bytes that `store` kept under a key, at most so many of them."""
     match fields.value(key):
         case bytes(data):
             return data
-        case [int(size), bytes(data)] if 0 <= size <= MAX_PAYLOAD:
+        case [int(size), bytes(data)] if 0 <= size <= most:
             return restore(ZSTD, data, size)
     raise FormatError(f"{key} of a chunk is not what it should be")
 
@@ -116,13 +116,21 @@ def lane_columns(lane: Lane, level: int) -> dict[str, object]:
     return {"track": lane.track, "bytes": len(lane.wire), **kept}
 
 
-def read_lane(fields: Fields, blob: bytes, position: int, channels: int) -> Lane:
-    """The lane whose bytes begin at ``position``; ``channels`` is how many there are. FormatError if unsound."""
+def stored_column(fields: Fields, key: str, *, most: int) -> list[int]:
+    """The column that `store` kept under a key, of at most so many rows."""
+    return unpack_column(stored(fields, key, most=room_of(most)), most=most)
+
+
+def read_lane(fields: Fields, blob: bytes, position: int, *, channels: int, most: int) -> Lane:
+    """The lane whose bytes begin at ``position``; FormatError if it is unsound.
+
+    ``channels`` is how many the chunk's table has, ``most`` how many events the lane may have.
+    """
     size = fields.integer("bytes", high=len(blob) - position)
-    counts = unpack_column(stored(fields, "event_counts"), most=size)
+    counts = stored_column(fields, "event_counts", most=min(size, most))
     frames, first_event = len(counts), starts_of(counts)
     events = first_event[-1]
-    if not frames or min(counts) < 1 or events > size:
+    if not frames or min(counts) < 1 or events > min(size, most):
         raise FormatError("the events of a lane are more, or fewer, than its frames can hold")
     edges = _edges(_column(fields, "event_skips", events), _column(fields, "event_lengths", events))
     event_starts, event_ends = edges[0::2], edges[1::2]
@@ -137,10 +145,13 @@ def read_lane(fields: Fields, blob: bytes, position: int, channels: int) -> Lane
     ids = _column(fields, "event_channels", events)
     if min(ids) < 0 or max(ids) >= channels:
         raise FormatError("an event is on a channel that the chunk's table does not have")
+    seqs, offsets = _column(fields, "seqs", frames), _column(fields, "offsets", frames)
+    if min(seqs) < 0 or max(seqs) >= BIG or min(offsets) <= -BIG or max(offsets) >= BIG:
+        raise FormatError("a sequence or an offset of a lane is out of range")
     return Lane(
         fields.integer("track"),
-        _column(fields, "seqs", frames),
-        _column(fields, "offsets", frames),
+        seqs,
+        offsets,
         starts,
         payload_starts,
         blob[position : position + size],
@@ -153,7 +164,7 @@ def read_lane(fields: Fields, blob: bytes, position: int, channels: int) -> Lane
 
 
 def _column(fields: Fields, key: str, rows: int) -> list[int]:
-    column = unpack_column(stored(fields, key), most=rows)
+    column = stored_column(fields, key, most=rows)
     if len(column) != rows:
         raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
     return column
@@ -184,7 +195,7 @@ class Postings(Mapping[int, Sequence[int]]):
         return self._lists
 
     def _unpack(self) -> dict[int, Sequence[int]]:
-        ids = unpack_column(stored(self._fields, "posting_channels"), most=self._channels)
+        ids = stored_column(self._fields, "posting_channels", most=self._channels)
         counts = _column(self._fields, "posting_counts", len(ids))
         ordinals = _column(self._fields, "postings", self._events)
         starts = starts_of(counts)

@@ -9,15 +9,18 @@ TypeError somewhere else. Unknown keys are ignored: later minor versions add som
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from typing import NoReturn, cast
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 
 from tickdeck.cassette.errors import FormatError
 
-MAX_ELEMENTS = 1 << 22
-"""The longest array or map that is read."""
+MAX_ELEMENTS = 1 << 23
+"""How many elements a value may have, those of its inner arrays and maps counted in."""
+
+_HARMLESS = 1 << 20
+"""Fewer bytes than this are unpacked without counting: each of them can cost some 70 of memory."""
 
 BIG = 1 << 62
 """Integers of a cassette lie strictly between -BIG and BIG, so that a difference of two fits 64 bits."""
@@ -32,8 +35,22 @@ def pack(value: object) -> bytes:
     return cast(bytes, msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape"))
 
 
+class _Budget:
+    """Counts elements while they are unpacked, so that a bomb is stopped and not admired."""
+
+    def __init__(self) -> None:
+        self._left = MAX_ELEMENTS
+
+    def spend(self, value: Sized) -> Sized:
+        self._left -= 1 + len(value)
+        if self._left < 0:
+            raise FormatError(f"a value of more than {MAX_ELEMENTS} elements has no place in a cassette")
+        return value
+
+
 def unpack(data: bytes) -> object:
     """The value; text that is no UTF-8 comes back with surrogate escapes, as it was given."""
+    count = None if len(data) < _HARMLESS else _Budget().spend
     try:
         value: object = msgpack.unpackb(
             data,
@@ -42,11 +59,13 @@ def unpack(data: bytes) -> object:
             strict_map_key=True,
             unicode_errors="surrogateescape",
             ext_hook=_refuse,
+            list_hook=count,
+            object_hook=count,
             # Room is made for as many elements as are promised, and each takes a byte at least.
             max_array_len=min(MAX_ELEMENTS, len(data)),
             max_map_len=min(MAX_ELEMENTS, len(data)),
         )
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
+    except (ValueError, MemoryError, msgpack.exceptions.UnpackException) as error:
         raise FormatError("the bytes are not the msgpack they should be") from error
     return value
 
@@ -69,7 +88,7 @@ class Fields:
         """Whatever stands there, to be looked at."""
         return self._values.get(key)
 
-    def integer(self, key: str, *, low: int = 0, high: int = BIG, default: int | None = None) -> int:
+    def integer(self, key: str, *, low: int = 0, high: int = BIG - 1, default: int | None = None) -> int:
         value = self._values.get(key, default)
         if type(value) is not int or not low <= value <= high:
             raise self._wrong(key)

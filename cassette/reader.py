@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tickdeck.cassette.blocks import (
+    HEAD_SIZE,
     OPENING_SIZE,
     Block,
     ByteSource,
@@ -196,7 +197,7 @@ def open_sealed(name: str, source: ByteSource) -> Cassette | None:
             revision = footer.integer("revision")
         index = read_packed(source, index_at, Kind.INDEX)
         with located(index_at):
-            refs = Refs(index)
+            refs = Refs(index, most=index_at // HEAD_SIZE)
 
     def survey(_: Cassette) -> Survey:
         data = read_packed(source, survey_at, Kind.SURVEY)

@@ -18,6 +18,7 @@ from typing import Final
 
 from tickdeck.cassette.blocks import (
     ENDING_SIZE,
+    HEAD_SIZE,
     OPENING_SIZE,
     Block,
     ByteSource,
@@ -112,7 +113,8 @@ class Salvager:
         self._chunks.append(block.position)
 
     def _note_index(self, block: Block) -> None:
-        self._index = list(Refs(read_packed(self._source, block.position, Kind.INDEX)))
+        index = read_packed(self._source, block.position, Kind.INDEX)
+        self._index = list(Refs(index, most=block.position // HEAD_SIZE))
 
     def _note_survey(self, block: Block) -> None:
         self.redactions = unpack_survey(read_packed(self._source, block.position, Kind.SURVEY)).redactions

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import overload
 
 from tickdeck.cassette.chunks import ChunkRef
-from tickdeck.cassette.columns import pack_column, unpack_column
+from tickdeck.cassette.columns import MAX_ROWS, pack_column, unpack_column
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.packing import Fields, pack
 
@@ -58,9 +58,10 @@ def pack_refs(refs: Sequence[ChunkRef]) -> bytes:
 class Refs(Sequence[ChunkRef]):
     """The references of a cassette's chunks, read from its index."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, most: int = MAX_ROWS) -> None:
+        """``most``: to promise more chunks than there is room for before the index is a lie, and a costly one."""
         self._fields = Fields(data, "the index")
-        self._count = self._fields.integer("chunks")
+        self._count = self._fields.integer("chunks", high=most)
 
     def _column(self, name: str) -> Sequence[int]:
         column = unpack_column(self._fields.binary(name), most=self._count)

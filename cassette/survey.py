@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter, sub
 from typing import assert_never
 
-from tickdeck.cassette.chunkcodec import build_chunk
+from tickdeck.cassette.chunkcodec import MAX_EVENTS, build_chunk
 from tickdeck.cassette.chunks import Chunk, Lane
 from tickdeck.cassette.indexing import STATUS, Indexer
 from tickdeck.cassette.records import (
@@ -59,7 +59,8 @@ class TrackSummary:
 
     ``frames`` counts all its frames, of both senders, control frames too; ``events``
     those that carry market data, as ``channels`` does; ``opaque`` the server's
-    text and binary frames that have no events because they are no array of objects.
+    text and binary frames that have no events because they are no array of objects
+    (or one of more than a lane takes).
     """
 
     track: int
@@ -166,7 +167,11 @@ class SurveyTaker:
         track.payload_bytes += len(frame.payload)
         self.survey.raw_bytes += len(frame.payload)
         if frame.sender is Sender.SERVER and frame.opcode in (TEXT, BINARY):
-            track.opaque += frame.opcode == BINARY or self._indexer.events(frame.payload) is None
+            track.opaque += frame.opcode == BINARY or self._is_opaque(frame.payload)
+
+    def _is_opaque(self, payload: bytes) -> bool:
+        events = self._indexer.events(payload)
+        return events is None or len(events) > MAX_EVENTS
 
     def _count_lane(self, lane: Lane, channels: Sequence[str]) -> None:
         self._span(len(lane.seqs), lane.seqs[-1], min(lane.offsets), max(lane.offsets))

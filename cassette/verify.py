@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from tickdeck.cassette.blocks import (
     ENDING_SIZE,
+    HEAD_SIZE,
     OPENING_SIZE,
     Block,
     ByteSource,
@@ -175,7 +176,8 @@ class Verification:
             self._taker.add_chunk(chunk)
 
     def _check_index(self, block: Block) -> None:
-        refs = list(Refs(read_packed(self._source, block.position, Kind.INDEX)))
+        index = read_packed(self._source, block.position, Kind.INDEX)
+        refs = list(Refs(index, most=block.position // HEAD_SIZE))
         if not self.findings and refs != self._refs:
             raise FormatError("the index is not that of the chunks")
 

@@ -177,6 +177,10 @@ def test_a_chunk_put_together_by_hand_reads(letters) -> None:
         ("event_lengths", [7]),
         ("event_channels", [2]),
         ("event_channels", [-1]),
+        ("seqs", [-1]),
+        ("seqs", [1 << 62]),
+        ("offsets", [-1 << 62]),
+        ("offsets", [1 << 62]),
     ],
 )
 def test_a_lane_that_does_not_hold_together_is_refused(column: str, values: list[int]) -> None:
@@ -228,6 +232,7 @@ def test_posting_lists_read_as_a_mapping() -> None:
         payload_of(columns={"side": pack_column([1])}, blob=b"\x81\x07[{T:A}]??"),
         payload_of(columns={"lanes": [7]}),
         payload_of(summary={"records": 0}),
+        payload_of(summary={"records": 2}),
         payload_of(summary={"blob": [0, 9]}),
         payload_of(summary={"blob": [0, -9, 9]}),
         payload_of(summary={"blob": [0, 9, 1 << 40]}),
@@ -244,6 +249,28 @@ def test_a_chunk_that_does_not_hold_together_is_refused(payload: bytes) -> None:
 def test_a_row_on_the_side_that_is_none_is_refused() -> None:
     with pytest.raises(FormatError, match="a row"):
         decode_chunk(payload_of(columns={"side": pack_column([1])}, blob=b"\x81\x07[{T:A}]\x01"))
+
+
+def test_a_few_bytes_cannot_promise_millions_of_events() -> None:
+    frames, room = 1 << 21, {"bytes": 16 << 20}
+    lane = {name: pack_column([0] * frames) for name in ("event_counts", "event_skips", "event_lengths")}
+    with pytest.raises(FormatError, match="a column of shape 0 and 2097152 rows is not one of ours"):
+        decode_chunk(payload_of(lane | room, blob=bytes(16 << 20)))
+    with pytest.raises(FormatError, match="the events of a lane are more"):
+        decode_chunk(payload_of({"event_counts": pack_column([frames])} | room, blob=bytes(16 << 20)))
+
+
+def test_a_large_blob_is_that_of_one_record() -> None:
+    with pytest.raises(FormatError, match="a chunk of 2 records has a blob of 9437184 bytes"):
+        decode_chunk(payload_of(summary={"records": 2}, blob=bytes(9 << 20)))
+
+
+def test_a_frame_of_more_events_than_a_lane_has_lies_on_the_side(letters, monkeypatch) -> None:
+    monkeypatch.setattr(chunkcodec, "MAX_EVENTS", 2)
+    fits, more = tape([(1, SERVER, TEXT, b"[{T:A},{T:A}]"), (1, SERVER, TEXT, b"[{T:A},{T:A},{T:A}]")])
+    chunk = build_chunk(0, [fits, more], letters.indexer)
+    assert (chunk.side, len(chunk.lanes)) == ((more,), 1)
+    assert decode_chunk(encode_chunk(chunk)) == chunk
 
 
 def test_an_empty_chunk_table_is_a_chunk() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickdeck.cassette import packing
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.packing import Fields, pack, unpack
 
@@ -95,3 +96,15 @@ def test_nested_promises_of_a_small_message_take_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 << 20
+
+
+def test_elements_are_counted_over_all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "MAX_ELEMENTS", 10_000)
+    many = [bytes(1 << 20)] + [[b""] * 512] * 20
+    with pytest.raises(FormatError, match="a value of more than 10000 elements has no place"):
+        unpack(pack(many))
+
+
+def test_a_large_value_of_few_elements_reads() -> None:
+    value = {"data": bytes(2 << 20), "list": list(range(1000))}
+    assert unpack(pack(value)) == value

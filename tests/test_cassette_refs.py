@@ -46,3 +46,9 @@ def test_an_index_that_does_not_hold_together_is_refused(key: str, value: object
     fields = unpack(pack_refs(ONE))
     with pytest.raises(FormatError):
         Refs(pack({**fields, key: value}))[0]
+
+
+def test_an_index_cannot_promise_more_chunks_than_there_is_room_for() -> None:
+    with pytest.raises(FormatError, match="the index: chunks"):
+        Refs(pack_refs(ONE), most=0)
+    assert list(Refs(pack_refs(ONE), most=1)) == ONE

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickdeck.cassette import chunkcodec, survey
 from tickdeck.cassette.chunkcodec import build_chunk
 from tickdeck.cassette.columns import pack_column
 from tickdeck.cassette.errors import FormatError
@@ -145,3 +146,11 @@ def test_what_is_no_track_of_a_survey_is_refused(letters, key: str, value: objec
     fields["tracks"][0][key] = value
     with pytest.raises(FormatError):
         unpack_survey(pack(fields))
+
+
+def test_a_frame_of_more_events_than_a_lane_takes_is_opaque(letters, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (chunkcodec, survey):
+        monkeypatch.setattr(module, "MAX_EVENTS", 1)
+    taker = SurveyTaker(letters.indexer)
+    taker.add(Frame(0, 0, 1, Sender.SERVER, TEXT, b"[{T:A},{T:A}]"))
+    assert (taker.survey.tracks[1].opaque, taker.survey.tracks[1].events) == (1, 0)
