@@ -85,6 +85,30 @@ def test_in_words_it_says_where_to_go_and_what_happened(cassette):
         assert words in done.stderr
 
 
+def test_the_lines_to_paste_work_as_they_are(cassette, tmp_path):
+    command = [*TICKDECK, "play", cassette, "--port", "0", "--speed", "max", "--at-end", "close"]
+    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        shown = list(
+            iter(
+                process.stderr.readline, "the tape starts with the first subscription; Ctrl-C ends the run\n"
+            )
+        )
+        python, curl = (
+            next(line for line in shown if line.startswith(f"    {name} ")) for name in ("python", "curl")
+        )
+        printed = [
+            subprocess.run(
+                ["bash", "-c", line], env=os.environ | {"PATH": path}, capture_output=True, timeout=30
+            ).stdout
+            for line in (python, curl)
+        ]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert printed[0].startswith(b"[EquityQuote(")
+    assert json.loads(printed[1])["market"] == "open"
+
+
 @pytest.mark.parametrize("code", [0, 7])
 def test_the_commands_exit_code_is_ours(cassette, code):
     done, _ = play(cassette, "--", sys.executable, "-c", f"raise SystemExit({code})")
@@ -118,8 +142,9 @@ def test_nobody_came(cassette):
     assert done.stderr == "tickdeck: no client came within 50 ms\n"
 
 
-def test_once_ends_when_the_tape_was_read(cassette):
-    with running(cassette, "--once", "--speed", "max") as process:
+@pytest.mark.parametrize("at_end", ["hold", "close"])
+def test_once_ends_when_the_tape_was_read(cassette, at_end):
+    with running(cassette, "--once", "--speed", "max", "--at-end", at_end) as process:
         listening = json.loads(process.stdout.readline())
         environment = os.environ | {"POLYGON_WS_URL": f"{listening['ws']}/stocks"}
         subprocess.run([sys.executable, "-c", SUBSCRIBER], env=environment, timeout=30, check=True)
