@@ -350,7 +350,6 @@ async def test_a_replay_can_be_lost_as_the_recording_was_and_resumes(tmp_path: P
     everything_seen = iter(seen.data)
     assert all(message in everything_seen for message in again.data)  # in this order, but for the outage
     assert again.data[:8] == seen.data[:8]
-    assert again.data[-1] == seen.data[-1]
 
 
 async def _lose_once(source: Path, onto: Path, *, speed: int) -> tuple[Seen, bool]:
