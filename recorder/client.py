@@ -7,50 +7,52 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidStatus, WebSocketException
-
 from tickdeck.cassette.errors import RecordingError
-from tickdeck.cassette.records import HeaderPairs, Sender
+from tickdeck.cassette.records import Sender
+from tickdeck.recorder.addresses import authority
 from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.dialogue import Dialogue
 from tickdeck.recorder.inflow import GOING_AWAY, End
+from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackStarted
+from tickdeck.recorder.rest_client import words_of
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.talk import Patience, Standing, Talk
-from tickdeck.recorder.upstream import MAX_MESSAGE, why
+from tickdeck.recorder.upstream import Upgrade, UpgradeRefused, Upstream
 
 _SPREAD: Final = (0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to record, and where from."""
+    """What to record: channels of a market."""
 
-    origin: str
     market: str
     feed: str
     key: str
     channels: tuple[str, ...]
     seed: int = 0
-    trust_env: bool = False
-
-    @property
-    def url(self) -> str:
-        """The market's socket."""
-        return f"{self.origin}/{self.market}"
 
 
 class SocketClient:
     """Records one market until it is cancelled."""
 
     def __init__(
-        self, wanted: Wanted, intake: Intake, clock: Clock, *, notify: Notify, patience: Patience
+        self,
+        wanted: Wanted,
+        upstream: Upstream,
+        intake: Intake,
+        clock: Clock,
+        *,
+        notify: Notify,
+        patience: Patience,
     ) -> None:
         self.standing = Standing(wanted.market)
         self._wanted = wanted
+        self._upstream = upstream
+        self._url = f"{upstream.ws}/{wanted.market}"
+        self._headers = ((b"Host", authority(upstream.ws).encode()), (b"User-Agent", b"tickdeck"))
         self._intake = intake
         self._clock = clock
         self._notify = notify
@@ -79,33 +81,37 @@ class SocketClient:
     async def _attempt(self) -> str:
         """One connection; how it was lost, in words."""
         try:
-            connection = await self._connect()
-        except InvalidStatus as refusal:
-            return f"{self._wanted.url} refused the connection with status {refusal.response.status_code}"
-        except (OSError, WebSocketException) as error:
-            return f"could not reach {self._wanted.origin}: {why(error)}"
-        track = self._intake.track_opened(self._opening(connection))
+            upgrade = await self._clock.within(
+                self._patience.answer_ns,
+                self._upstream.upgrade(f"/{self._wanted.market}", headers=self._headers, protocols=()),
+            )
+        except UpgradeRefused as refusal:
+            words = words_of(refusal.response)
+            return f"{self._url} refused the connection with {refusal.response.status} {words}"
+        except RecordingError as error:
+            return str(error)
+        except TimeoutError:
+            return f"could not reach {self._upstream.ws}: no answer in time"
+        try:
+            return await self._over(upgrade)
+        finally:
+            await upgrade.release()
+
+    async def _over(self, upgrade: Upgrade) -> str:
+        """What is said over a connection; how it was lost, in words."""
+        track = self._intake.track_opened(self._opening(upgrade))
         self._notify(TrackStarted(track, self._wanted.market))
-        talk = self._talk(connection, track)
+        line = upgrade.line(self._clock)
+        talk = self._talk(line, track)
         end: End | None = None
         try:
             end = await talk.run()
         finally:
             self._track_ended(track, end)
-            await connection.close(GOING_AWAY)
+            await (line.close(end) if end is not None else line.leave(End(GOING_AWAY)))
         if talk.refusal:
             raise RecordingError(talk.refusal)
-        return talk.late if end is None else _loss(self._wanted.url, end)
-
-    async def _connect(self) -> ClientConnection:
-        return await connect(
-            self._wanted.url,
-            compression=None,
-            max_size=MAX_MESSAGE,
-            open_timeout=self._patience.answer_ns / SECOND_NS,
-            close_timeout=1,
-            proxy=True if self._wanted.trust_env else None,
-        )
+        return talk.late if end is None else _loss(self._url, end)
 
     def _retries(self) -> Iterator[int]:
         delay_ns = self._patience.first_retry_ns
@@ -121,19 +127,18 @@ class SocketClient:
             self._intake.gap(since_ns, until_ns, market=self._wanted.market, reason=reason)
             self._notify(Outage(self._wanted.market, (until_ns - since_ns) / SECOND_NS, reason))
 
-    def _opening(self, connection: ClientConnection) -> Opening:
-        request, response = connection.request, connection.response
+    def _opening(self, upgrade: Upgrade) -> Opening:
         return Opening(
             market=self._wanted.market,
             feed=self._wanted.feed,
-            url=self._wanted.url,
-            request_headers=_pairs(request.headers) if request else (),
-            response_headers=_pairs(response.headers) if response else (),
+            url=self._url,
+            request_headers=self._headers,
+            response_headers=upgrade.response.raw_headers,
         )
 
-    def _talk(self, connection: ClientConnection, track: int) -> Talk:
+    def _talk(self, line: Line, track: int) -> Talk:
         return Talk(
-            connection,
+            line,
             track,
             Dialogue(self._wanted.key, self._wanted.channels),
             intake=self._intake,
@@ -152,13 +157,7 @@ class SocketClient:
         self._notify(TrackEnded(track, self._wanted.market, end.code, end.reason))
 
 
-def _pairs(headers: Headers) -> HeaderPairs:
-    return tuple(
-        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.raw_items()
-    )
-
-
 def _loss(url: str, end: End) -> str:
     if end.code is None:
-        return f"{url} was lost without a close"
+        return f"{url} was lost without a close{': ' + end.reason if end.reason else ''}"
     return f"{url} was closed with {end.code}{' ' + end.reason if end.reason else ''}"

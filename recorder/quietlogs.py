@@ -15,7 +15,6 @@ NAMES: Final = (
     "aiohttp.server",
     "aiohttp.web",
     "aiohttp.websocket",
-    "websockets.client",
     "asyncio",
 )
 

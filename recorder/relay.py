@@ -7,93 +7,19 @@ opinion on whether a connection is alive.
 from __future__ import annotations
 
 import asyncio
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
-
-from aiohttp import ClientError, WSMsgType
+from typing import Any, Final
 
 from tickdeck.cassette.records import Sender
-from tickdeck.cassette.wire import frame_header
-from tickdeck.recorder.capture import Message
 from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.inflow import GOING_AWAY, LOST, NO_CODE, End, Inflow
+from tickdeck.recorder.inflow import GOING_AWAY, LOST, End
+from tickdeck.recorder.line import Line
 from tickdeck.recorder.sink import Intake
 
 CLOSE_WITHIN_NS: Final = 5 * SECOND_NS
 """How long the other side of a close handshake is waited for."""
 
 _OTHER: Final = {Sender.SERVER: Sender.CLIENT, Sender.CLIENT: Sender.SERVER}
-_OPCODES: Final = frozenset((WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG))
-
-
-class Socket(Protocol):
-    """What aiohttp's two kinds of WebSocket have in common."""
-
-    async def receive(self) -> Any: ...
-
-    async def send_frame(self, message: bytes, opcode: WSMsgType, compress: int | None = None) -> None: ...
-
-
-class Line:
-    """One of the two sockets: what came on it, and what goes out."""
-
-    def __init__(
-        self, socket: Socket, transport: asyncio.Transport | None, clock: Clock, *, masks: bool
-    ) -> None:
-        self._masks = masks
-        self.inflow = Inflow(self._receive)
-        self._socket = socket
-        self._transport = transport
-        self._clock = clock
-
-    async def _receive(self) -> Message | End:
-        message = await self._socket.receive()
-        if message.type in _OPCODES:
-            return Message(self._clock.now_ns(), int(message.type), bytes(message.data))
-        if message.type is WSMsgType.CLOSE:
-            return End(message.data or NO_CODE, message.extra or "")
-        return LOST
-
-    async def send(self, batch: Sequence[Message]) -> None:
-        """Pass these on; if the socket is gone its own reader will say so."""
-        try:
-            for _, opcode, payload in self._written_at_once(batch):
-                await self._socket.send_frame(payload, WSMsgType(opcode))
-        except (ClientError, ConnectionError):
-            pass
-
-    def _written_at_once(self, batch: Sequence[Message]) -> Sequence[Message]:
-        """To a client, which is sent no masks, all but the last go by one write; the last one heeds the brakes."""
-        if self._masks or len(batch) < 2 or self._transport is None or self._transport.is_closing():
-            return batch
-        wire: list[bytes] = []
-        for _, opcode, payload in batch[:-1]:
-            wire += (frame_header(opcode, len(payload)), payload)
-        self._transport.write(b"".join(wire))
-        return batch[-1:]
-
-    async def close(self, end: End) -> None:
-        """End this side as the other one ended."""
-        if end.code is None:
-            self.hang_up()
-            return
-        payload = b"" if end.code == NO_CODE else struct.pack("!H", end.code) + end.reason.encode()
-        try:
-            await self._socket.send_frame(payload, WSMsgType.CLOSE)
-        except (ClientError, ConnectionError):
-            pass
-
-    def hang_up(self) -> None:
-        """No close frame; but what was written before still goes out."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def cut(self) -> None:
-        """At once, whatever is still to be written."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 @dataclass(slots=True, eq=False)

@@ -8,12 +8,11 @@ from typing import Final
 
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.recorder.addresses import authority
-from tickdeck.recorder.capture import Exchange
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Answered, Notify
 from tickdeck.recorder.rest_proxy import exchange_of
 from tickdeck.recorder.sink import Intake
-from tickdeck.recorder.upstream import Upstream
+from tickdeck.recorder.upstream import Response, Upstream
 
 _UNAUTHORIZED: Final = 401
 _SAID: Final = 200
@@ -39,13 +38,13 @@ async def fetch(
         intake.interaction(exchange)
         notify(Answered(path, exchange.status, len(exchange.body)))
         if exchange.status == _UNAUTHORIZED:
-            raise RecordingError(f"the service refused the key: {_words(exchange)}")
+            raise RecordingError(f"the service refused the key: {words_of(response)}")
 
 
-def _words(exchange: Exchange) -> str:
+def words_of(refusal: Response) -> str:
     """What the service says in its refusal, as far as that can be read."""
     try:
-        said = json.loads(exchange.body)
-        return str(said.get("error") or said.get("message") or exchange.reason)
+        said = json.loads(refusal.body)
+        return str(said.get("error") or said.get("message") or refusal.reason)
     except (ValueError, AttributeError):
-        return exchange.body[:_SAID].decode("ascii", "replace") or exchange.reason
+        return refusal.body[:_SAID].decode("ascii", "replace") or refusal.reason

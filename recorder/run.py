@@ -154,16 +154,14 @@ class Recorder:
         )
         if options.subscribe:
             wanted = Wanted(
-                origin=self._ws,
                 market=options.market,
                 feed=self._dialect.feed_of(host_of(self._ws)) or options.feed,
                 key=key,
                 channels=options.subscribe,
                 seed=options.seed,
-                trust_env=options.trust_env,
             )
             self._client = SocketClient(
-                wanted, intake, self._clock, notify=self._notify, patience=options.patience
+                wanted, upstream, intake, self._clock, notify=self._notify, patience=options.patience
             )
             await self._client.run()
 

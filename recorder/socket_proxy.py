@@ -12,8 +12,9 @@ from tickdeck.recorder.addresses import authority
 from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import accepted_upgrade, protocols_of, sent_upstream
+from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import Notify, TrackEnded, TrackStarted
-from tickdeck.recorder.relay import Line, Relay
+from tickdeck.recorder.relay import Relay
 from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import MAX_MESSAGE, Upgrade, UpgradeRefused, Upstream
@@ -86,8 +87,7 @@ class SocketProxy:
             request_headers=sent_upstream(request.raw_headers, host=authority(self._upstream.ws)),
             response_headers=answered,
         )
-        connection = upgrade.response.connection
-        upstream = Line(upgrade.socket, connection.transport if connection else None, self._clock, masks=True)
+        upstream = upgrade.line(self._clock)
         track = self._intake.track_opened(opening)
         self._notify(TrackStarted(track, opening.market))
         socket = _socket((upgrade.socket.protocol,) if upgrade.socket.protocol else ())

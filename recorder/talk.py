@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
-
-from tickdeck.cassette.records import BINARY, TEXT, Sender
+from tickdeck.cassette.records import PING, PONG, TEXT, Sender
 from tickdeck.recorder.capture import Message
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.dialogue import (
@@ -25,7 +22,8 @@ from tickdeck.recorder.dialogue import (
     Stage,
     Step,
 )
-from tickdeck.recorder.inflow import End, Inflow
+from tickdeck.recorder.inflow import End
+from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import (
     Acknowledged,
     Authenticated,
@@ -47,6 +45,8 @@ class Patience:
     last_words_ns: int = 2 * SECOND_NS
     quiet_ns: int = 10 * SECOND_NS
     quiet_again_ns: int = 60 * SECOND_NS
+    silence_ns: int = 20 * SECOND_NS
+    """Nothing at all: once, and the service is sent a ping; twice, and it is gone."""
     first_retry_ns: int = SECOND_NS // 2
     longest_retry_ns: int = 30 * SECOND_NS
 
@@ -73,7 +73,7 @@ class Talk:
 
     def __init__(
         self,
-        connection: ClientConnection,
+        line: Line,
         track: int,
         dialogue: Dialogue,
         *,
@@ -84,7 +84,7 @@ class Talk:
         standing: Standing,
         listening: Callable[[], None],
     ) -> None:
-        self._connection = connection
+        self._line = line
         self._track = track
         self._dialogue = dialogue
         self._intake = intake
@@ -93,57 +93,52 @@ class Talk:
         self._patience = patience
         self._standing = standing
         self._listening = listening
-        self._inflow = Inflow(self._receive)
         self.refusal = ""
         """Why the service will not have us, or will no longer."""
         self.late = ""
         """What never came, if that is why we left."""
         self._acknowledgement_due_ns: int | None = None
-        self._quiet_since_ns = clock.now_ns()
+        self._quiet_since_ns = self._heard_ns = clock.now_ns()
+        self._pinged = False
         self._due_ns = self._quiet_since_ns + patience.answer_ns
         """When to look at the clock next, whatever comes until then."""
 
     async def run(self) -> End | None:
         """Listen until the connection ends; ``None`` when it is ours to end."""
-        reading = asyncio.create_task(self._inflow.read())
+        reading = asyncio.create_task(self._line.inflow.read())
         try:
             while True:
                 batch, end = await self._next()
                 self._keep(batch)
                 for message in batch:
                     await self._understand(message)
-                if end is not None or self._is_over():
+                if end is not None or await self._is_over():
                     return end
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
             if self._intake.failure is None:
-                self._keep(self._inflow.held())
-
-    async def _receive(self) -> Message | End:
-        try:
-            data = await self._connection.recv()
-        except ConnectionClosed as closed:
-            return End(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else End(None)
-        now_ns = self._clock.now_ns()
-        return (
-            Message(now_ns, TEXT, data.encode()) if isinstance(data, str) else Message(now_ns, BINARY, data)
-        )
+                self._keep(self._line.inflow.held())
 
     async def _next(self) -> tuple[list[Message], End | None]:
         try:
-            return await self._clock.within(max(self._due_ns - self._clock.now_ns(), 0), self._inflow.take())
+            left_ns = max(self._due_ns - self._clock.now_ns(), 0)
+            return await self._clock.within(left_ns, self._line.inflow.take())
         except TimeoutError:
             return [], None
 
     def _keep(self, batch: Sequence[Message]) -> None:
         if batch:
             self._intake.frames(self._track, Sender.SERVER, batch)
+            self._heard_ns = self._clock.now_ns()
+            self._pinged = False
 
     async def _understand(self, message: Message) -> None:
         if message.opcode == TEXT:
             for step in self._dialogue.receive(message.payload):
                 await self._take(step)
+        elif message.opcode == PING:
+            await self._say(message.payload, opcode=PONG)
 
     async def _take(self, step: Step) -> None:
         match step:
@@ -169,12 +164,10 @@ class Talk:
             case Complaint(words):
                 self._notify(Trouble(f"the service says: {words}"))
 
-    async def _say(self, payload: bytes) -> None:
-        self._intake.frames(self._track, Sender.CLIENT, [Message(self._clock.now_ns(), TEXT, payload)])
-        try:
-            await self._connection.send(payload.decode())
-        except ConnectionClosed:
-            pass  # the end comes with what is received
+    async def _say(self, payload: bytes, *, opcode: int = TEXT) -> None:
+        said = [Message(self._clock.now_ns(), opcode, payload)]
+        self._intake.frames(self._track, Sender.CLIENT, said)
+        await self._line.send(said)
 
     def _key_taken(self) -> None:
         now_ns = self._clock.now_ns()
@@ -193,7 +186,7 @@ class Talk:
             self.refusal = sentence
             self._due_ns = self._clock.now_ns() + self._patience.last_words_ns
 
-    def _is_over(self) -> bool:
+    async def _is_over(self) -> bool:
         """Look at the clock, where something is due: whether there is nothing more to wait for."""
         now_ns = self._clock.now_ns()
         if now_ns < self._due_ns:
@@ -204,8 +197,12 @@ class Talk:
             seconds = self._patience.answer_ns / SECOND_NS
             self.late = f"no {self._dialogue.stage.value} came within {seconds:g} s"
             return True
-        self._due_ns = min(self._name_the_unacknowledged(now_ns), self._mention_quiet(now_ns))
-        return False
+        self._due_ns = min(
+            self._name_the_unacknowledged(now_ns),
+            self._mention_quiet(now_ns),
+            await self._ask_for_life(now_ns),
+        )
+        return bool(self.late)
 
     def _name_the_unacknowledged(self, now_ns: int) -> int:
         """Say which channels have no answer, once that is due; returns when to look again."""
@@ -222,6 +219,16 @@ class Talk:
             self._standing.unacknowledged.update(dict.fromkeys(channels))
             self._notify(Unacknowledged(channels, self._patience.acknowledgement_ns / SECOND_NS))
         return now_ns + self._patience.quiet_ns
+
+    async def _ask_for_life(self, now_ns: int) -> int:
+        """A line that died without a word would be listened to for ever; returns when to look again."""
+        silence_ns = self._patience.silence_ns
+        if now_ns - self._heard_ns >= 2 * silence_ns:
+            self.late = f"no sign of life came for {2 * silence_ns / SECOND_NS:g} s"
+        elif now_ns - self._heard_ns >= silence_ns and not self._pinged:
+            self._pinged = True
+            await self._say(b"", opcode=PING)
+        return self._heard_ns + (2 if self._pinged else 1) * silence_ns
 
     def _mention_quiet(self, now_ns: int) -> int:
         quiet_ns = now_ns - self._quiet_since_ns

@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from socket import gaierror
 from types import SimpleNamespace
 from typing import Final
 
@@ -19,6 +20,7 @@ from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import without
+from tickdeck.recorder.line import Line
 
 MAX_MESSAGE: Final = 24 << 20
 """Bytes of one WebSocket message: what a row of a cassette holds; the services known send 1 MB at most."""
@@ -50,6 +52,11 @@ class Upgrade:
     socket: aiohttp.ClientWebSocketResponse[bool]
     response: aiohttp.ClientResponse
     session: aiohttp.ClientSession
+
+    def line(self, clock: Clock) -> Line:
+        """What is said on it."""
+        connection = self.response.connection
+        return Line(self.socket, connection.transport if connection else None, clock, masks=True)
 
     async def release(self) -> None:
         """Give back what the connection held, once it has ended."""
@@ -199,7 +206,7 @@ def _text(field: bytes) -> str:
 def why(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
     match error:
-        case aiohttp.ClientConnectorDNSError():
+        case aiohttp.ClientConnectorDNSError() | gaierror():
             return "the host name is not known"
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             return "its certificate is not trusted"

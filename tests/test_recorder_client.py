@@ -15,13 +15,25 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from tickdeck.cassette.errors import RecordingError, StorageError
-from tickdeck.cassette.records import Frame, Gap, Profile, Record, Sender, TrackClosed, TrackOpened
+from tickdeck.cassette.records import (
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    Gap,
+    Profile,
+    Record,
+    Sender,
+    TrackClosed,
+    TrackOpened,
+)
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.client import SocketClient, Wanted
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.notices import Notice
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.talk import Patience
+from tickdeck.recorder.upstream import Upstream
 
 KEY = "a-key-of-sixteen-characters"
 TRADE = '[{"ev":"T","sym":"MSFT","p":114.170}]'
@@ -33,6 +45,9 @@ BRISK = Patience(
     first_retry_ns=SECOND_NS // 100,
 )
 """Short where a test waits for the wait to be over."""
+
+LISTENING = Patience(silence_ns=SECOND_NS // 20, quiet_ns=SECOND_NS // 2)
+"""Soon uneasy when nothing at all comes."""
 
 
 def status(word: str, message: str) -> str:
@@ -82,6 +97,10 @@ class Kept:
         frames = (record for record in self.records if isinstance(record, Frame))
         return [frame.payload.decode() for frame in frames if frame.sender is sender]
 
+    def controls(self) -> list[tuple[Sender, int, bytes]]:
+        frames = (record for record in self.records if isinstance(record, Frame))
+        return [(each.sender, each.opcode, each.payload) for each in frames if each.opcode in (PING, PONG)]
+
     def closes(self) -> list[tuple[Sender | None, int | None]]:
         return [(each.by, each.code) for each in self.records if isinstance(each, TrackClosed)]
 
@@ -100,8 +119,11 @@ class Run:
         intake = Intake(
             kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole
         )
-        wanted = Wanted(origin=origin, market="stocks", feed="", key=KEY, channels=channels, seed=7)
-        self.client = SocketClient(wanted, intake, clock, notify=self._notify, patience=patience)
+        wanted = Wanted(market="stocks", feed="", key=KEY, channels=channels, seed=7)
+        self._upstream = Upstream("http://127.0.0.1:9", origin, clock=clock)
+        self.client = SocketClient(
+            wanted, self._upstream, intake, clock, notify=self._notify, patience=patience
+        )
         self.task = asyncio.create_task(self.client.run())
 
     def _notify(self, notice: Notice) -> None:
@@ -129,12 +151,14 @@ class Run:
     async def fails(self) -> str:
         with pytest.raises(RecordingError) as raised:
             await asyncio.wait_for(self.task, 10)
+        await self._upstream.close()
         return str(raised.value)
 
     async def stop(self) -> None:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError, RecordingError, StorageError):
             await self.task
+        await self._upstream.close()
 
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -388,12 +412,78 @@ async def test_a_service_that_is_not_there_is_said_in_one_sentence() -> None:
     assert await run.fails() == "could not reach ws://127.0.0.1:9: connection refused"
 
 
-async def test_a_refused_connection_is_said_with_its_status() -> None:
+async def test_a_refused_connection_is_said_with_its_status_and_words() -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(HTTPStatus.FORBIDDEN, "")
+        return connection.respond(HTTPStatus.FORBIDDEN, '{"error":"Unknown API Key"}')
 
     async with recording(Vendor().sell, process_request=refuse) as run:
-        assert (await run.fails()).endswith("/stocks refused the connection with status 403")
+        assert (await run.fails()).endswith("/stocks refused the connection with 403 Unknown API Key")
+
+
+async def test_a_service_that_does_not_even_shake_hands_is_given_up() -> None:
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silence, "127.0.0.1", 0) as server:
+        origin = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert await Run(origin, ("T.MSFT",), BRISK, Kept()).fails() == (
+            f"could not reach {origin}: no answer in time"
+        )
+
+
+async def test_a_ping_of_the_service_is_answered_and_both_are_kept() -> None:
+    vendor = Vendor()
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        await (await connection.ping(b"alive?"))
+        await connection.send(TRADE)
+        await connection.wait_closed()
+
+    async with recording(sell) as run:
+        await run.until_events(1)
+    assert run.kept.controls() == [(Sender.SERVER, PING, b"alive?"), (Sender.CLIENT, PONG, b"alive?")]
+
+
+async def test_a_quiet_line_is_asked_for_a_sign_of_life_and_kept() -> None:
+    vendor = Vendor()
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        await connection.wait_closed()
+
+    async with recording(sell, patience=LISTENING) as run:
+        await run.said("quiet")
+    assert run.kept.controls()[:2] == [(Sender.CLIENT, PING, b""), (Sender.SERVER, PONG, b"")]
+    assert not run.kept.gaps()
+
+
+async def test_a_line_that_gives_no_sign_of_life_is_lost() -> None:
+    vendor = Vendor()
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        connection.transport.pause_reading()
+        await connection.wait_closed()
+
+    async with recording(sell, patience=LISTENING) as run:
+        assert (await run.said("lost")).values()["reason"] == "no sign of life came for 0.1 s"
+    assert run.kept.closes() == [(None, 1001)]
+
+
+async def test_text_that_is_no_utf_8_is_kept_as_it_came() -> None:
+    vendor = Vendor()
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        await connection.send(b"\xff\xfe", text=True)
+        await connection.wait_closed()
+
+    async with recording(sell) as run:
+        await run.until_events(1)
+    last = [record for record in run.kept.records if isinstance(record, Frame)][-1]
+    assert (last.opcode, last.payload) == (TEXT, b"\xff\xfe")
 
 
 async def test_what_cannot_be_kept_is_not_said() -> None:

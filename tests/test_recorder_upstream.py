@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -48,6 +49,7 @@ async def serving(handler: Handler) -> AsyncIterator[int]:
         (TimeoutError(), "no answer in time"),
         (aiohttp.ServerDisconnectedError(), "the connection was closed without an answer"),
         (ssl.SSLCertVerificationError(), "its certificate is not trusted"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "the host name is not known"),
         (ValueError("x"), "ValueError"),
     ],
 )
