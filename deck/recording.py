@@ -33,7 +33,7 @@ def record_options(flags: Mapping[str, Any]) -> Options:
         raise UsageError("--market goes with --subscribe; a proxy records what the bot connects to")
     host, port = parse_address(flags["listen"] or DEFAULT_LISTEN)
     market = flags["market"] or DEFAULT_MARKET
-    return Options(
+    options = Options(
         output=flags["output"],
         upstream_http=flags["upstream_http"],
         upstream_ws=flags["upstream_ws"],
@@ -51,6 +51,8 @@ def record_options(flags: Mapping[str, Any]) -> Options:
         program="tickdeck record",
         trust_env=flags["trust_env"],
     )
+    options.check()
+    return options
 
 
 def _until(text: str | None, market: str) -> int | None:

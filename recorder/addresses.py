@@ -16,13 +16,17 @@ _ORIGIN: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+_SECRET: Final = re.compile(r"(?<=//)[^/@]*@|\?.*", re.DOTALL)
+"""Where a key may stand in an address: before the host, and in the query."""
+
 
 def origin(text: str, *, schemes: tuple[str, str]) -> str:
     """The origin that ``text`` spells; UsageError when it spells none with one of these schemes."""
     match = _ORIGIN.fullmatch(text.strip())
     if match is None or match["scheme"].lower() not in schemes or int(match["port"] or 0) > 65535:
         allowed = " or ".join(f"{scheme}://HOST[:PORT]" for scheme in schemes)
-        raise UsageError(f"{text!r} is no upstream; give {allowed}, without a path")
+        shown = _SECRET.sub("", text)
+        raise UsageError(f"{shown!r} is no upstream; give {allowed}, without a path")
     return text.strip().rstrip("/")
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects import find
 from tickdeck.dialects.markets import DEFAULT_MARKET, FEEDS
 from tickdeck.recorder.talk import Patience
 
@@ -51,10 +52,20 @@ class Options:
         """UsageError for what makes no sense."""
         if self.is_client and not self.key:
             raise UsageError("recording as a client needs an API key; none was given")
+        dialect = find(self.dialect)
+        _among("market", self.market, dialect.markets)
+        if self.upstream_ws is None:
+            _among("feed", self.feed, dialect.feeds)
         for path in self.gets:
             if not path.startswith("/"):
+                shown = path.partition("?")[0]  # a key may stand behind it
                 raise UsageError(
-                    f"{path!r} is no path; give one that begins with a slash, as /v3/trades/AAPL"
+                    f"{shown!r} is no path; give one that begins with a slash, as /v3/trades/AAPL"
                 )
         if any(not channel.strip() or "," in channel for channel in self.subscribe):
             raise UsageError("a channel is a topic and a symbol, as T.MSFT or AM.*")
+
+
+def _among(what: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise UsageError(f"there is no {what} {given!r}; there are {', '.join(known)}")

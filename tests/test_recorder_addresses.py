@@ -44,6 +44,14 @@ def test_anything_else_is_a_usage_error_that_says_what_is_allowed(text: str) -> 
         origin(text, schemes=HTTP)
 
 
+@pytest.mark.parametrize("text", ["https://me:SECRET@host", "https://host/v3?apiKey=SECRET\n&a=SECRET"])
+def test_no_key_in_an_address_is_repeated(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        origin(text, schemes=HTTP)
+    assert "SECRET" not in str(raised.value)
+    assert "https://host" in str(raised.value)
+
+
 def test_the_parts_of_an_origin() -> None:
     assert authority("https://api.massive.com:444") == "api.massive.com:444"
     assert host_of("https://api.massive.com:444") == "api.massive.com"

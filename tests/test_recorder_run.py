@@ -341,7 +341,13 @@ async def test_progress_is_told_once_a_second(options: Options) -> None:
         ({"key": None, "subscribe": ("T.MSFT",)}, "needs an API key"),
         ({"gets": ("v3/trades",)}, "is no path"),
         ({"subscribe": ("T.MSFT,Q.MSFT",)}, "a channel is"),
+        (
+            {"gets": ("https://api.massive.com/v3/trades?apiKey=SECRET",)},
+            "'https://api.massive.com/v3/trades' is",
+        ),
         ({"upstream_http": "ftp://x"}, "is no upstream"),
+        ({"market": "bonds"}, "there is no market 'bonds'; there are stocks, options,"),
+        ({"upstream_ws": None, "feed": "dealyed"}, "there is no feed 'dealyed'; there are socket, delayed,"),
     ],
 )
 async def test_options_that_make_no_sense_are_usage_errors(
