@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.errors import FormatError, NewerFormatError
 
 MAGIC: Final = b"\x89TDK\r\n\x1a\n"
 END_MAGIC: Final = b"\x89TDKEND\n"
@@ -126,7 +126,7 @@ def pack_ending(footer: int) -> bytes:
 
 
 def check_opening(source: ByteSource) -> None:
-    """FormatError unless the file begins as a cassette of a version that this release reads."""
+    """FormatError unless the file begins as a cassette; NewerFormatError if of a version not known here."""
     opening = source.read_at(0, OPENING_SIZE)
     if not opening:
         raise FormatError("the file is empty", at=0)
@@ -140,7 +140,9 @@ def check_opening(source: ByteSource) -> None:
             f"damaged at byte {len(MAGIC)}: the version number contradicts its complement", at=len(MAGIC)
         )
     if major > MAJOR:
-        raise FormatError(f"format version {major} is newer than this release reads ({MAJOR})", at=len(MAGIC))
+        raise NewerFormatError(
+            f"format version {major} is newer than this release reads ({MAJOR})", at=len(MAGIC)
+        )
 
 
 def read_ending(source: ByteSource) -> int | None:

@@ -33,6 +33,8 @@ _WORDS: Final = {
 
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EOPNOTSUPP)
 
+_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP)
+
 
 class Disk:
     """The calls that a recording makes; descriptors are plain numbers, so that nothing is buffered."""
@@ -44,7 +46,11 @@ class Disk:
     def lock(self, descriptor: int) -> None:
         """Keep others from taking the file for abandoned; BlockingIOError when it is somebody else's."""
         if sys.platform != "win32":
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
 
     def write(self, descriptor: int, data: bytes) -> int:
         """One write() call; how many bytes it took."""
@@ -89,6 +95,9 @@ def is_locked(path: Path) -> bool:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
     return False
 
 
@@ -132,6 +141,8 @@ class FileBytes:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            if not path.is_file() and path.exists() and not path.is_dir():
+                raise FormatError(f"{path.name}: not a file, and so not a cassette")
             self._file = path.open("rb", buffering=0)
         except IsADirectoryError as error:
             raise FormatError(f"{path.name}: a folder, not a cassette") from error

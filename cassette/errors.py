@@ -2,6 +2,7 @@
 
     TickdeckError
     ├── FormatError      the file: it is not a sound cassette
+    │   └── NewerFormatError    it may be sound, but a later release made it
     ├── StorageError     the disk: full, not writable, gone
     ├── RecordingError   the service or the network while recording
     ├── ReplayError      the client under test
@@ -25,6 +26,10 @@ class FormatError(TickdeckError):
     def __init__(self, sentence: str, *, at: int | None = None) -> None:
         super().__init__(sentence)
         self.at = at
+
+
+class NewerFormatError(FormatError):
+    """The file needs a later release; nothing in it may be taken for damage, or be made over."""
 
 
 class StorageError(TickdeckError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tickdeck.cassette.compression import LEVEL
 from tickdeck.cassette.disk import (
@@ -34,6 +35,9 @@ from tickdeck.cassette.spool import OpenSegment, Spool
 from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.verify import Verification, VerifyReport
 from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
+
+
+_T = TypeVar("_T")
 
 
 def indexer_of(dialect: str) -> Indexer:
@@ -203,7 +207,9 @@ def _begin(path: Path, opening: bytes, *, replace: bool, disk: Disk) -> int:
     part = part_of(path)
     if os.path.isdir(path):
         raise UsageError(f"{path.name} is a folder")
-    if os.path.exists(path) and not replace:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{path.name} is not a file that a cassette could replace")
+    if os.path.lexists(path) and not replace:
         raise UsageError(f"{path.name} exists already; choose another name, or remove it first")
     _clear_leftovers(path, part, disk)
     try:
@@ -254,10 +260,15 @@ def open_cassette(path: str | os.PathLike[str], *, indexer: Indexer | None = Non
     def find_indexer(dialect: str) -> Indexer:
         return indexer or indexer_of(dialect)
 
+    return _look(Path(path), lambda found: _open(found, find_indexer))
+
+
+def _look(path: Path, look: Callable[[Path], _T]) -> _T:
+    """Look at a cassette; again when it was sealed, and got its name, since it was found."""
     try:
-        return _open(find(Path(path)), find_indexer)
-    except FileNotFoundError:  # it was sealed, and has its name, since it was found
-        return _open(find(Path(path)), find_indexer)
+        return look(find(path))
+    except FileNotFoundError:
+        return look(find(path))
 
 
 def _open(path: Path, find_indexer: Callable[[str], Indexer]) -> Cassette:
@@ -283,13 +294,16 @@ def _open(path: Path, find_indexer: Callable[[str], Indexer]) -> Cassette:
 
 def verify_file(path: str | os.PathLike[str], *, indexer: Indexer | None = None) -> VerifyReport:
     """Check all that can be checked; what is wrong with the file is in the findings, and is not raised."""
-    found = find(Path(path))
-    unfinished = found.name.endswith(PART)
-    with ExitStack() as held:
-        segments = open_segments(found, held) if unfinished else []
-        source = held.enter_context(closing(FileBytes(found)))
-        verification = Verification(found.name, source, lambda dialect: indexer or indexer_of(dialect))
-        return verification.report(segments, unfinished=unfinished)
+
+    def look(found: Path) -> VerifyReport:
+        unfinished = found.name.endswith(PART)
+        with ExitStack() as held:
+            segments = open_segments(found, held) if unfinished else []
+            source = held.enter_context(closing(FileBytes(found)))
+            verification = Verification(found.name, source, lambda dialect: indexer or indexer_of(dialect))
+            return verification.report(segments, unfinished=unfinished)
+
+    return _look(Path(path), look)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +323,7 @@ class RecoverReport:
     @property
     def lossless(self) -> bool:
         """Whether every record is in the output."""
-        return not self.losses and not self.open_end and not self.header_lost
+        return not self.lost_records and not self.open_end and not self.header_lost
 
 
 @dataclass(frozen=True)
@@ -336,6 +350,10 @@ def recover(
     unfinished = found.name.endswith(PART)
     if unfinished and is_locked(found):
         raise UsageError(f"{found.name} is being recorded; it can be read as it is")
+    if found == part_of(target):
+        raise UsageError(
+            f"{found.name} is in the way of {target.name}; choose another name for what is saved"
+        )
     with ExitStack() as held:
         segments = open_segments(found, held) if unfinished else []
         source = held.enter_context(closing(FileBytes(found)))
@@ -348,7 +366,7 @@ def recover(
         name=found.name,
         output=target.name,
         records=salvager.saved,
-        lost_records=sum(loss.records for loss in salvager.losses),
+        lost_records=sum(loss.records for loss in salvager.losses) + salvager.out_of_order,
         lost_bytes=salvager.lost_bytes,
         losses=tuple(salvager.losses),
         open_end=salvager.open_end,
@@ -365,7 +383,7 @@ def _write_again(salvager: Salvager, target: Path, indexer: Indexer | None) -> N
         for record in salvager.records():
             recording.append((record,))
         recording.seal()
-    except TickdeckError:
+    except BaseException:
         recording.abandon()
-        part_of(target).unlink(missing_ok=True)
+        recording.part.unlink(missing_ok=True)
         raise

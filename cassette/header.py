@@ -8,7 +8,7 @@ map, and holds no host, user, path or argument.
 from __future__ import annotations
 
 from tickdeck.cassette.blocks import MINOR
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.errors import FormatError, NewerFormatError
 from tickdeck.cassette.packing import BIG, Fields, pack
 from tickdeck.cassette.records import Header, Source
 
@@ -39,7 +39,7 @@ def header_of(fields: Fields) -> Header:
     """The header of a header block's or a footer's map."""
     missing = [feature for feature in fields.texts("features") if feature not in FEATURES]
     if missing:
-        raise FormatError(f"the cassette needs {', '.join(missing)}, which this release does not know")
+        raise NewerFormatError(f"the cassette needs {', '.join(missing)}, which this release does not know")
     source = fields.text("source", default=Source.RECORDED.value)
     if source not in list(Source):
         raise FormatError(f"the source {source!r} is unknown; known are {', '.join(Source)}")

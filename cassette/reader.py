@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tickdeck.cassette.blocks import (
+    ENDING_SIZE,
     HEAD_SIZE,
     OPENING_SIZE,
     Block,
@@ -32,7 +33,7 @@ from tickdeck.cassette.blocks import (
 from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, read_summary
 from tickdeck.cassette.chunks import Chunk, ChunkRef, records_of, ref_of
 from tickdeck.cassette.compression import restore
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.errors import FormatError, NewerFormatError
 from tickdeck.cassette.header import read_header
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.packing import Fields
@@ -132,7 +133,7 @@ def named(name: str) -> Iterator[None]:
     try:
         yield
     except FormatError as error:
-        raise FormatError(f"{name}: {error}", at=error.at) from error
+        raise type(error)(f"{name}: {error}", at=error.at) from error
 
 
 @contextmanager
@@ -140,6 +141,8 @@ def located(position: int) -> Iterator[None]:
     """Errors about what a sound block holds say where the block is."""
     try:
         yield
+    except NewerFormatError:
+        raise
     except FormatError as error:
         at = position if error.at is None else error.at
         where = f"damaged at byte {position}: " if error.at is None else ""
@@ -195,6 +198,8 @@ def open_sealed(name: str, source: ByteSource) -> Cassette | None:
             footer = Fields(block.payload, "the footer")
             index_at, survey_at = footer.integer("index"), footer.integer("survey")
             revision = footer.integer("revision")
+        if block.end != source.size - ENDING_SIZE:
+            raise FormatError(f"damaged at byte {block.end}: something follows the footer", at=block.end)
         index = read_packed(source, index_at, Kind.INDEX)
         with located(index_at):
             refs = Refs(index, most=index_at // HEAD_SIZE)

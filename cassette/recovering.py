@@ -24,13 +24,14 @@ from tickdeck.cassette.blocks import (
     ByteSource,
     Damage,
     Kind,
+    check_opening,
     read_ending,
     scan,
 )
 from tickdeck.cassette.chunkcodec import decode_chunk
 from tickdeck.cassette.chunks import ChunkRef, records_of
 from tickdeck.cassette.codec import decode_row
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.errors import FormatError, NewerFormatError
 from tickdeck.cassette.header import header_of, read_header
 from tickdeck.cassette.packing import Fields
 from tickdeck.cassette.reader import expect, read_packed
@@ -67,6 +68,7 @@ class Salvager:
         self.saved = 0
         self.losses: list[Loss] = []
         self.open_end = False
+        self.out_of_order = 0
         self._name = name
         self._source = source
         self._chunks: list[int] = []
@@ -74,6 +76,8 @@ class Salvager:
         self._index: Sequence[ChunkRef] | None = None
         self._last_seq: int | None = None
         self._rows: list[Record] = []
+        if (newer := _newer(source)) is not None:
+            raise NewerFormatError(f"{name}: {newer}", at=newer.at)
         torn = self._walk()
         broken = [segment.name for segment in segments if not self._walk_segment(segment)]
         self._rows.sort(key=attrgetter("seq"))
@@ -93,16 +97,23 @@ class Salvager:
             elif found.kind in self._NOTES:
                 try:
                     self._NOTES[found.kind](self, found)
+                except NewerFormatError as error:
+                    raise NewerFormatError(f"{self._name}: {error}", at=error.at) from error
                 except FormatError as error:
-                    self._lose(self._name, found.position, found.end - found.position, str(error))
+                    self._spoil(self._name, found, error)
         return torn
 
     def _lose(self, file: str, position: int, size: int, reason: str) -> None:
         self.lost_bytes += size
         self.damages.append(f"{file}: damaged at byte {position}: {reason}")
 
+    def _spoil(self, file: str, block: Block, error: FormatError) -> None:
+        """A block whose checksum is sound and whose content is not."""
+        said = str(error) if error.at is None else str(error).removeprefix(f"damaged at byte {error.at}: ")
+        self._lose(file, block.position, block.end - block.position, said)
+
     def _note_header(self, block: Block) -> None:
-        self.header = read_header(block.payload)
+        self.header = self.header or read_header(block.payload)
 
     def _note_footer(self, block: Block) -> None:
         fields = Fields(block.payload, "the footer")
@@ -144,7 +155,7 @@ class Salvager:
         try:
             self._rows.append(decode_row(block.payload))
         except FormatError as error:
-            self._lose(file, block.position, block.end - block.position, str(error))
+            self._spoil(file, block, error)
 
     def records(self) -> Iterator[Record]:
         """Every record that can be saved, once, in sequence order; memory stays flat."""
@@ -168,16 +179,32 @@ class Salvager:
             self.losses = [_loss_of(ref) for ref in self._index if ref.number not in self._decoded]
 
     def _chunk_records(self) -> Iterator[Record]:
+        last_seq = -1
         for position in self._chunks:
             block = expect(self._source, position, Kind.CHUNK)
             try:
                 chunk = decode_chunk(block.payload)
                 records = records_of(chunk)
             except FormatError as error:
-                self._lose(self._name, position, block.end - position, str(error))
+                self._spoil(self._name, block, error)
                 continue
+            if records[0].seq <= last_seq:
+                self._lose(self._name, position, block.end - position, "a chunk out of order")
+                self.out_of_order += len(records)
+                continue
+            last_seq = records[-1].seq
             self._decoded.add(chunk.number)
             yield from records
+
+
+def _newer(source: ByteSource) -> NewerFormatError | None:
+    try:
+        check_opening(source)
+    except NewerFormatError as error:
+        return error
+    except FormatError:  # a spoilt opening is no obstacle
+        pass
+    return None
 
 
 def _loss_of(ref: ChunkRef) -> Loss:

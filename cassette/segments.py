@@ -59,7 +59,7 @@ def read_segment(segment: Segment, header: Header) -> Piece | None:
     try:
         return _read(segment.source, header)
     except FormatError as error:
-        raise FormatError(f"{segment.name}: {error}", at=error.at) from error
+        raise type(error)(f"{segment.name}: {error}", at=error.at) from error
 
 
 def _read(source: ByteSource, header: Header) -> Piece | None:

@@ -52,12 +52,15 @@ class Spool:
         self._disk = disk
         self._monotonic = monotonic
         self._synced_at = monotonic()
+        self._full: list[OpenSegment] = []
         self._jobs: queue.Queue[tuple[Cut, OpenSegment | None] | None] = queue.Queue(PENDING)
         self._thread = threading.Thread(target=self._run, name=f"tickdeck {path.name}", daemon=True)
         self._thread.start()
 
     def put(self, cut: Cut, segment: OpenSegment | None) -> bool:
         """Hand a full chunk over; whether that had to wait for the disk."""
+        if segment is not None:
+            self._full.append(segment)
         try:
             self._jobs.put_nowait((cut, segment))
         except queue.Full:
@@ -79,10 +82,12 @@ class Spool:
         return survey
 
     def close(self) -> None:
-        """After `finish`: let go of the file and of a segment that is still open."""
-        self._disk.close(self._descriptor)
-        if self.current is not None:
-            self._disk.close(self.current.descriptor)
+        """After `finish`: let go of the file, and of segments whose chunks are not in it."""
+        with storing(self._path):
+            self._disk.close(self._descriptor)
+            for segment in (*self._full, self.current):
+                if segment is not None:
+                    self._disk.close(segment.descriptor)
 
     def _run(self) -> None:
         while True:
@@ -118,6 +123,7 @@ class Spool:
                 self._disk.sync(self._descriptor)
         self.chunks += 1
         if segment is not None:
+            self._full.remove(segment)
             with storing(segment.path):
                 self._disk.close(segment.descriptor)
                 self._disk.unlink(segment.path)

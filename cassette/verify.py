@@ -29,7 +29,7 @@ from tickdeck.cassette.blocks import (
 from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, read_summary
 from tickdeck.cassette.chunks import Chunk, ChunkRef, frames_of, records_of, ref_of
 from tickdeck.cassette.codec import encode_row
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.errors import FormatError, NewerFormatError
 from tickdeck.cassette.header import header_of, read_header
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.packing import Fields
@@ -88,17 +88,28 @@ class Verification:
         self._digest = hashlib.sha256()
         self._last_seq = -1
         self._records = 0
+        self._blocks = 0
         self._at: dict[int, int] = {}
         self.findings: list[Finding] = []
 
     def report(self, segments: Sequence[Segment] = (), *, unfinished: bool = False) -> VerifyReport:
         """Walk. ``unfinished``: the file may lack its end, which its segments then make up for."""
+        try:
+            return self._walk(segments, unfinished)
+        except NewerFormatError as error:
+            self.findings = [Finding(self._name, error.at, str(error))]
+            return self._report(segments, sealed=read_ending(self._source) is not None)
+
+    def _walk(self, segments: Sequence[Segment], unfinished: bool) -> VerifyReport:
         footer_at = read_ending(self._source)
         self._try(0, check_opening, self._source)
         stop = self._source.size - (0 if footer_at is None else ENDING_SIZE)
         for found in scan(self._source, OPENING_SIZE, stop):
             if isinstance(found, Block):
+                self._blocks += 1
                 self._try(found.position, self._check_block, found)
+            elif self.findings and not self._blocks and found.end == stop:
+                pass  # it does not begin as a cassette, nor does it go on as one
             elif footer_at is not None or not unfinished or found.end < stop:
                 self._find(found.position, f"damaged at byte {found.position}: {found.reason}")
         if footer_at is not None:
@@ -107,10 +118,18 @@ class Verification:
             self._try(None, self._check_segments, segments)
         elif not self.findings:
             self._find(stop, f"cut short or damaged at byte {stop}: the end mark is missing")
+        return self._report(segments, sealed=footer_at is not None)
+
+    def _report(self, segments: Sequence[Segment], *, sealed: bool) -> VerifyReport:
         size = self._source.size + sum(segment.source.size for segment in segments)
-        sealed, reindexed = footer_at is not None, self._taker is not None
         return VerifyReport(
-            self._name, sealed, size, len(self._refs), self._records, reindexed, tuple(self.findings)
+            self._name,
+            sealed,
+            size,
+            len(self._refs),
+            self._records,
+            self._taker is not None,
+            tuple(self.findings),
         )
 
     def _find(self, at: int | None, sentence: str) -> None:
@@ -119,6 +138,8 @@ class Verification:
     def _try(self, at: int | None, step: Callable[[_T], None], subject: _T) -> None:
         try:
             step(subject)
+        except NewerFormatError:
+            raise
         except FormatError as error:
             if error.at is not None or at is None:
                 self._find(error.at, str(error))

@@ -36,6 +36,7 @@ def _verdict(report: VerifyReport) -> str:
     checked = (
         f"{count(report.chunks, 'chunk')}, {count(report.records, 'record')}, {size(report.size)}, {state}"
     )
-    index = "" if report.reindexed else "; made by another release, so that its event index was not compared"
+    unread = report.reindexed or not report.chunks
+    index = "" if unread else "; made by another release, so that its event index was not compared"
     outcome = "sound" if report.ok else count(len(report.findings), "finding")
     return f"{report.name}: {outcome}: {checked}{index}"

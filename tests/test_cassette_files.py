@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tickdeck.cassette import places, spool, writer
+from tickdeck.cassette import disk, places, spool, writer
 from tickdeck.cassette.disk import Disk, FileBytes, is_locked, rename_without_replacing
 from tickdeck.cassette.errors import FormatError, StorageError, UsageError
 from tickdeck.cassette.files import Recording, open_cassette, recover, verify_file
@@ -248,6 +248,10 @@ class Failing(Disk):
         self._count("unlink")
         super().unlink(path)
 
+    def close(self, descriptor: int) -> None:
+        super().close(descriptor)
+        self._count("close")
+
 
 @pytest.mark.parametrize("after", range(1, 26, 3))
 def test_a_full_disk_is_one_sentence_and_what_was_kept_is_read(deck: Deck, after: int) -> None:
@@ -262,7 +266,10 @@ def test_a_full_disk_is_one_sentence_and_what_was_kept_is_read(deck: Deck, after
     assert deck.recover().records == len(records)
 
 
-@pytest.mark.parametrize(("call", "after"), [("sync", 1), ("sync", 3), ("unlink", 0), ("link", 0)])
+@pytest.mark.parametrize(
+    ("call", "after"),
+    [("sync", 1), ("sync", 3), ("unlink", 0), ("link", 0), ("close", 0), ("close", 2)],
+)
 def test_a_disk_error_at_any_call_loses_nothing(deck: Deck, call: str, after: int) -> None:
     with pytest.raises(StorageError, match="the disk reports an input/output error"):
         deck.fill(deck.create(opener=Failing(call, after, errno.EIO)))
@@ -475,9 +482,10 @@ def test_a_recording_that_is_sealed_while_it_is_looked_for_is_found(deck: Deck, 
     from tickdeck.cassette import files
 
     deck.record().seal()
-    looks = iter([deck.part, deck.path])
+    looks = iter([deck.part, deck.path] * 2)
     monkeypatch.setattr(files, "find", lambda path: next(looks))
     assert deck.read() == STORY
+    assert deck.verify().ok
 
 
 def test_a_damaged_cassette_is_recovered_and_the_losses_told(deck: Deck) -> None:
@@ -522,3 +530,68 @@ def test_what_recovery_wrote_is_read_back(deck: Deck, monkeypatch: pytest.Monkey
         StorageError, match=r"what was written does not read back: y\.cassette: damaged at byte"
     ):
         deck.recover()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_no_cassette_and_is_not_waited_for(deck: Deck) -> None:
+    os.mkfifo(deck.path)
+    for look in (deck.read, deck.verify, deck.recover):
+        with pytest.raises(FormatError, match=r"x\.cassette: not a file, and so not a cassette"):
+            look()
+    with pytest.raises(UsageError, match="is not a file that a cassette could replace"):
+        deck.create(replace=True)
+
+
+def test_a_link_that_leads_nowhere_holds_its_name(deck: Deck) -> None:
+    deck.path.symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"x\.cassette exists already"):
+        deck.create()
+    deck.record(replace=True).seal()
+    assert deck.read() == STORY
+
+
+def test_what_is_recovered_is_not_in_its_own_way(deck: Deck) -> None:
+    deck.record().abandon()
+    with pytest.raises(UsageError, match=r"x\.cassette\.part is in the way of x\.cassette; choose another"):
+        deck.recover("x.cassette")
+    assert deck.recover().lossless
+
+
+def test_a_file_system_without_locks_still_records(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(disk.fcntl, "flock", refuse)
+    recording = deck.record()
+    assert not is_locked(deck.part)
+    recording.seal()
+    assert deck.read() == STORY
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
+def test_a_failed_recording_leaves_no_file_open(deck: Deck) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    recording = deck.create(opener=Failing("sync", 1))
+    with pytest.raises(StorageError):
+        deck.fill(recording)
+    recording.abandon()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_interrupted_recovery_leaves_nothing_behind(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    deck.record().seal()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recording, "append", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deck.recover()
+    assert deck.names() == ["x.cassette"]
+
+
+def test_a_cassette_behind_another_is_told_and_counted_as_lost(deck: Deck) -> None:
+    deck.record().seal()
+    deck.path.write_bytes(deck.path.read_bytes() * 2)
+    report = deck.recover()
+    assert (report.records, report.lost_records, report.lossless) == (len(STORY), len(STORY), False)

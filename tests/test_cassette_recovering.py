@@ -1,8 +1,10 @@
 import pytest
 
 from tickdeck.cassette import writer
-from tickdeck.cassette.blocks import Bytes, Kind, pack_block, scan
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.blocks import OPENING_SIZE, Bytes, Kind, pack_block, scan
+from tickdeck.cassette.errors import FormatError, NewerFormatError
+from tickdeck.cassette.header import header_map
+from tickdeck.cassette.packing import pack
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, TrackOpened
 from tickdeck.cassette.recovering import Loss, Salvager
 from tickdeck.cassette.segments import Segment
@@ -173,3 +175,22 @@ def test_holes_without_damage_are_how_the_cassette_was_made(letters) -> None:
 def test_nothing_can_be_saved_of_what_is_no_cassette(data: bytes) -> None:
     with pytest.raises(FormatError, match="x: not a cassette, or nothing of it is left"):
         Salvager("x", Bytes(data))
+
+
+def test_what_a_later_release_made_is_not_made_over(sealed: bytes) -> None:
+    later = sealed[:8] + b"\x03\0\xfc\xff" + sealed[12:]
+    with pytest.raises(NewerFormatError, match="x: format version 3 is newer than this release reads"):
+        salvage(later)
+    header = block_of(sealed, Kind.HEADER)
+    needs = pack_block(Kind.HEADER, pack({**header_map(HEADER), "features": ["magic"]}))
+    with pytest.raises(
+        NewerFormatError, match="x: the cassette needs magic, which this release does not know"
+    ):
+        salvage(sealed[:OPENING_SIZE] + needs + sealed[header.end :])
+
+
+def test_chunks_out_of_order_are_said_to_be_lost(sealed: bytes) -> None:
+    salvager, records = salvage(sealed + sealed)
+    assert (records, salvager.out_of_order) == (STORY, len(STORY))
+    assert sum("a chunk out of order" in damage for damage in salvager.damages) > 1
+    assert salvager.header == HEADER

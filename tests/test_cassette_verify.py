@@ -8,6 +8,7 @@ from tickdeck.cassette import writer
 from tickdeck.cassette.blocks import Bytes, Kind, pack_block, pack_ending, scan
 from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, encode_chunk
 from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.header import header_map
 from tickdeck.cassette.packing import pack, unpack
 from tickdeck.cassette.reader import open_sealed
 from tickdeck.cassette.records import TEXT, Anchor, Frame, Header, Record, Sender, TrackOpened
@@ -242,3 +243,16 @@ def test_anchors_are_counted_in_what_is_compared(letters, verify) -> None:
     records = [Anchor(0, 0, 1), Anchor(1, 5, 2)]
     data = b"".join(encode_cassette(HEADER, records, indexer=letters.indexer, redactor=letters.door()))
     assert verify(data).ok
+
+
+def test_what_a_later_release_made_is_one_finding(sealed: bytes, verify) -> None:
+    (finding,) = verify(sealed[:8] + b"\x03\0\xfc\xff" + sealed[12:]).findings
+    assert finding.sentence == "format version 3 is newer than this release reads (0)"
+    needs = pack_block(Kind.HEADER, pack({**header_map(HEADER), "features": ["magic"]}))
+    (finding,) = verify(sealed[:12] + needs + sealed[blocks_of(sealed)[0].end :]).findings
+    assert finding.sentence == "the cassette needs magic, which this release does not know"
+
+
+def test_a_file_that_is_no_cassette_is_one_finding(verify) -> None:
+    (finding,) = verify(bytes(5000)).findings
+    assert finding.sentence == "not a cassette"
