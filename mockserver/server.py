@@ -366,7 +366,8 @@ class Player:
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
         wall_ns = self._cassette.header.epoch_ns + self._tapes.zero_ns + max(position_ns, 0)
-        return (_EPOCH + timedelta(microseconds=wall_ns // 1000)).isoformat(timespec="microseconds")
+        moment = _EPOCH + timedelta(microseconds=wall_ns // 1000)
+        return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
     def _tell_line(self, kind: str, **parts: object) -> None:
         self._tell({"kind": kind, **parts})

@@ -24,7 +24,14 @@ def _names(package: str) -> set[str]:
 
 
 def test_the_mock_server_has_no_client_so_a_replay_cannot_reach_the_network() -> None:
-    clients = {"ClientSession", "TCPConnector", "ws_connect", "create_connection", "open_connection", "urlopen"}
+    clients = {
+        "ClientSession",
+        "TCPConnector",
+        "ws_connect",
+        "create_connection",
+        "open_connection",
+        "urlopen",
+    }
     assert "WebSocketResponse" in _names("tickdeck.mockserver")
     assert not clients & _names("tickdeck.mockserver")
 
