@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find cassette dialects recorder mockserver deck -type f ! -name '*.pyc' 2>/dev/null) pyproject.toml
+SOURCES := $(shell find cassette dialects recorder mockserver deck -type f ! -name '*.pyc' 2>/dev/null) pyproject.toml constraints.txt
 
 comma := ,
 
@@ -33,8 +33,8 @@ $(BIN)/python:
 define INSTALL
 	@echo "installing $(1) into $(VENV)"
 	@rm -rf build/lib build/bdist.*
-	@if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python --reinstall-package tickdeck '$(1)'; \
-	else $(BIN)/python -m pip install -q --disable-pip-version-check --no-input '$(1)'; fi
+	@if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python --reinstall-package tickdeck -c constraints.txt '$(1)'; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check --no-input -c constraints.txt '$(1)'; fi
 endef
 
 $(VENV)/.tickdeck: $(SOURCES) | $(BIN)/python
