@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.records import Sender
 from tickdeck.cassette.redaction import SecretPlaces
+from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.profiles import Wording
 
 
@@ -93,4 +94,8 @@ class Dialect(Protocol):
 
     def learner(self) -> Learner:
         """A new listener for one track."""
+        ...
+
+    def dialogue(self, key: str, channels: Iterable[str]) -> Dialogue:
+        """The client's side of one connection."""
         ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.redaction import SecretPlaces
 from tickdeck.dialects import markets as trading
 from tickdeck.dialects import profiles as eras
+from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.polygon_events import PolygonIndexer
 from tickdeck.dialects.polygon_secrets import PLACES
@@ -55,6 +56,10 @@ class Polygon:
     def learner(self) -> ProfileLearner:
         """A new listener for one track."""
         return ProfileLearner()
+
+    def dialogue(self, key: str, channels: Iterable[str]) -> Dialogue:
+        """The client's side of one connection."""
+        return Dialogue(key, channels)
 
 
 POLYGON: Final = Polygon()

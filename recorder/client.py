@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import Sender
+from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.recorder.addresses import authority
 from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.dialogue import Dialogue
 from tickdeck.recorder.inflow import GOING_AWAY, End
 from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackStarted
@@ -26,12 +26,12 @@ _SPREAD: Final = (0.5, 1.5)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to record: channels of a market."""
+    """What to record."""
 
     market: str
     feed: str
-    key: str
-    channels: tuple[str, ...]
+    dialogue: Callable[[], Dialogue]
+    """Begins a conversation, once for each connection."""
     seed: int = 0
 
 
@@ -65,11 +65,13 @@ class SocketClient:
         retries = self._retries()
         try:
             while True:
+                since_ns = self._clock.now_ns()
                 loss = await self._attempt()
                 if not self.standing.ready:
                     raise RecordingError(loss)
                 if self._lost is None:
                     self._lost = (self._clock.now_ns(), loss)
+                if self._clock.now_ns() - since_ns > self._patience.longest_retry_ns:
                     retries = self._retries()
                 retry_ns = next(retries)
                 self._notify(Lost(self._wanted.market, loss, retry_ns / SECOND_NS))
@@ -140,7 +142,7 @@ class SocketClient:
         return Talk(
             line,
             track,
-            Dialogue(self._wanted.key, self._wanted.channels),
+            self._wanted.dialogue(),
             intake=self._intake,
             clock=self._clock,
             notify=self._notify,

@@ -9,7 +9,7 @@ from typing import Final
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.recorder.addresses import authority
 from tickdeck.recorder.clock import Clock
-from tickdeck.recorder.notices import Answered, Notify
+from tickdeck.recorder.notices import Answered, Notify, Trouble
 from tickdeck.recorder.rest_proxy import exchange_of
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Response, Upstream
@@ -37,6 +37,8 @@ async def fetch(
         )
         intake.interaction(exchange)
         notify(Answered(path, exchange.status, len(exchange.body)))
+        if not exchange.complete:
+            notify(Trouble(f"the answer to GET {path} broke off; what came of it is kept"))
         if exchange.status == _UNAUTHORIZED:
             raise RecordingError(f"the service refused the key: {words_of(response)}")
 

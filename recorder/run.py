@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -156,8 +157,7 @@ class Recorder:
             wanted = Wanted(
                 market=options.market,
                 feed=self._dialect.feed_of(host_of(self._ws)) or options.feed,
-                key=key,
-                channels=options.subscribe,
+                dialogue=partial(self._dialect.dialogue, key, options.subscribe),
                 seed=options.seed,
             )
             self._client = SocketClient(

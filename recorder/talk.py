@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tickdeck.cassette.records import PING, PONG, TEXT, Sender
-from tickdeck.recorder.capture import Message
-from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.dialogue import (
+from tickdeck.dialects.dialogue import (
     ChannelsRefused,
     ChannelsTaken,
     Complaint,
@@ -22,6 +20,8 @@ from tickdeck.recorder.dialogue import (
     Stage,
     Step,
 )
+from tickdeck.recorder.capture import Message
+from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.inflow import End
 from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import (
@@ -66,6 +66,11 @@ class Standing:
         for channel in channels:
             self.refused.pop(channel, None)
             self.unacknowledged.pop(channel, None)
+
+    def unanswered(self, dialogue: Dialogue) -> None:
+        """What has no answer is not acknowledged; where something was refused, it may be any of it."""
+        group = self.refused if dialogue.refusals else self.unacknowledged
+        group.update(dict.fromkeys(dialogue.open))
 
 
 class Talk:
@@ -119,6 +124,8 @@ class Talk:
             await asyncio.gather(reading, return_exceptions=True)
             if self._intake.failure is None:
                 self._keep(self._line.inflow.held())
+            if self._dialogue.stage is Stage.READY and not self.refusal:
+                self._standing.unanswered(self._dialogue)
 
     async def _next(self) -> tuple[list[Message], End | None]:
         try:
@@ -210,13 +217,12 @@ class Talk:
         if due_ns is None or now_ns < due_ns:
             return due_ns or now_ns + self._patience.quiet_ns
         self._acknowledgement_due_ns = None
+        self._standing.unanswered(self._dialogue)
         channels = self._dialogue.open
         if channels and self._dialogue.refusals:
-            self._standing.refused.update(dict.fromkeys(channels))
             words = f"{self._dialogue.words} ({self._dialogue.refusals} of these)"
             self._notify(Refused(channels, words))
         elif channels:
-            self._standing.unacknowledged.update(dict.fromkeys(channels))
             self._notify(Unacknowledged(channels, self._patience.acknowledgement_ns / SECOND_NS))
         return now_ns + self._patience.quiet_ns
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 
 import pytest
@@ -27,6 +28,7 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
+from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.client import SocketClient, Wanted
 from tickdeck.recorder.clock import SECOND_NS, Clock
@@ -119,7 +121,7 @@ class Run:
         intake = Intake(
             kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole
         )
-        wanted = Wanted(market="stocks", feed="", key=KEY, channels=channels, seed=7)
+        wanted = Wanted("stocks", "", partial(Dialogue, KEY, channels), seed=7)
         self._upstream = Upstream("http://127.0.0.1:9", origin, clock=clock)
         self.client = SocketClient(
             wanted, self._upstream, intake, clock, notify=self._notify, patience=patience
@@ -269,6 +271,18 @@ async def test_a_channel_that_nobody_acknowledges_is_named_after_a_while() -> No
     assert list(run.client.standing.unacknowledged) == ["ZZ.MSFT"]
 
 
+async def test_a_channel_without_an_answer_is_in_the_report_of_a_recording_that_ends_early() -> None:
+    vendor = Vendor(sold=("T.MSFT",))
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        await connection.wait_closed()
+
+    async with recording(sell, "T.MSFT", "ZZ.MSFT") as run:
+        await run.said("subscribed")
+    assert list(run.client.standing.unacknowledged) == ["ZZ.MSFT"]
+
+
 async def test_where_it_stays_open_which_were_refused_all_that_are_left_are_named() -> None:
     vendor = Vendor(sold=("T.MSFT",), dear=("Q.MSFT",))
 
@@ -356,6 +370,21 @@ async def test_attempts_that_fail_belong_to_one_gap() -> None:
         await run.said("gap")
     assert [notice.kind for notice in run.notices].count("lost") == 3
     assert len(run.kept.gaps()) == 1
+
+
+async def test_a_service_that_drops_every_connection_is_asked_less_and_less_often() -> None:
+    vendor = Vendor()
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        connection.transport.close()
+
+    async with recording(sell, patience=BRISK) as run:
+        await run.said("lost", times=5)
+    waits = [float(str(each.values()["retry_seconds"])) for each in run.notices if each.kind == "lost"]
+    assert waits[0] <= 0.015
+    assert waits[4] >= 0.08
+    assert len(run.kept.gaps()) >= 4
 
 
 async def test_a_gap_that_never_ended_ends_with_the_recording() -> None:

@@ -214,6 +214,21 @@ async def test_with_paths_alone_it_ends_when_they_are_answered(options: Options)
     assert [notice.kind for notice in ear.notices] == ["answered", "answered", "report"]
 
 
+async def test_an_answer_that_breaks_off_is_said(options: Options) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        writer.close()
+
+    ear = Ear()
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+        http = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        asked = replace(options, upstream_http=http, gets=("/v1",))
+        report = await asyncio.wait_for(Recorder(asked, notify=ear).run(), 10)
+    assert report.errors == 1
+    assert ear.notices[1].values() == {"message": "the answer to GET /v1 broke off; what came of it is kept"}
+
+
 async def test_no_event_by_the_end_is_a_verdict(options: Options) -> None:
     async with sockets(stay_silent) as ws:
         asked = replace(options, upstream_ws=ws, subscribe=("T.MSFT",), for_ns=SECOND_NS // 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tickdeck.recorder.dialogue import (
+from tickdeck.dialects.dialogue import (
     ChannelsRefused,
     ChannelsTaken,
     Complaint,
