@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -66,3 +68,10 @@ def _bind(host: str, port: int) -> socket.socket:
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
     return listener
+
+
+def stop_accepting(listeners: Iterable[socket.socket]) -> None:
+    """Accept nobody more: whom asyncio accepts while it closes a listener it forgets, and he would hang."""
+    for each in listeners:
+        with contextlib.suppress(NotImplementedError):  # not every event loop can
+            asyncio.get_running_loop().remove_reader(each)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
@@ -23,7 +24,7 @@ from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry, Journal
-from tickdeck.mockserver.listening import Listening, bind
+from tickdeck.mockserver.listening import Listening, bind, stop_accepting
 from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.reel import Cutter, Ending
 from tickdeck.mockserver.report import Lateness, client_report, situation
@@ -72,6 +73,7 @@ class Player:
         self._changed = asyncio.Event()
         self._clients = 0
         self._server: Listening | None = None
+        self._listeners: list[socket.socket] = []
         self._runner: web.ServerRunner | None = None
         self._desk: RestDesk | None = None
         self._port = 0
@@ -98,9 +100,9 @@ class Player:
         self._server = Listening(self._handle, clock=self._clock, on_change=self._changed.set)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
         await self._runner.setup()
-        sockets = bind(self.options.host, self.options.port)
-        self._port = sockets[0].getsockname()[1]
-        for each in sockets:
+        self._listeners = bind(self.options.host, self.options.port)
+        self._port = self._listeners[0].getsockname()[1]
+        for each in self._listeners:
             await web.SockSite(self._runner, each).start()
         self._tell_line(
             "listening",
@@ -115,10 +117,12 @@ class Player:
         """Close every socket with 1001 and stop listening; the report stays."""
         for alarm in self._alarms.values():
             alarm.cancel()
-        for site in [] if self._runner is None else list(self._runner.sites):
-            await site.stop()
+        stop_accepting(self._listeners)
         for _ in range(3):  # what was accepted just now takes so many turns to become a connection
             await self._clock.breathe()
+        for site in [] if self._runner is None else list(self._runner.sites):
+            await site.stop()
+        self._listeners = []
         for connection in self._connections.values():
             connection.end(Ending(GOING_AWAY))
         with contextlib.suppress(TimeoutError):

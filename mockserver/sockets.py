@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.wire import frame_header
@@ -25,10 +25,33 @@ LONGEST_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes in one client message; a longer one is answered with close code 1009."""
 
 CLOSE_GRACE_NS: Final = 2 * SECOND
-"""How long a client may take to answer the server's close frame."""
+"""How long a client may take to answer the server's close frame, and to read what was written before."""
 
 GOING_AWAY: Final = 1001
+NO_CODE: Final = 1005
 INTERNAL_ERROR: Final = 1011
+
+
+class _ReadingSide(web.WebSocketResponse):
+    """aiohttp's part of a socket, which says nothing by itself, not even at a broken message."""
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        """Leave that to the `Connection`."""
+        return False
+
+
+class _Parting(asyncio.Protocol):
+    """What is left of a connection that is to end: nothing more is heard, and its end is known."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.gone = asyncio.Event()
+        self._before = transport.get_protocol()
+        transport.set_protocol(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It has ended."""
+        self._before.connection_lost(error)
+        self.gone.set()
 
 
 class Connection:
@@ -55,9 +78,7 @@ class Connection:
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Speak with the client until one side ends it."""
-        socket = web.WebSocketResponse(
-            autoping=False, autoclose=False, compress=False, max_msg_size=LONGEST_MESSAGE
-        )
+        socket = _ReadingSide(autoping=False, autoclose=False, compress=False, max_msg_size=LONGEST_MESSAGE)
         writer = await socket.prepare(request)
         transport = request.transport
         if transport is None:
@@ -71,7 +92,9 @@ class Connection:
             on_idle=lambda: self._on_idle(self.session),
         )
         self._note(self.session.open(self._clock.now_ns()))
-        await self._converse(socket, self.pump)
+        last = await self._converse(socket, self.pump)
+        if request.transport is not None:  # it is lost else
+            await self._part(request.transport, last)
         return socket
 
     def wake(self) -> None:
@@ -97,28 +120,47 @@ class Connection:
         """Whether the tape's data for this client has left the process."""
         return self.session.has_read and (self.pump is None or self.pump.flushed)
 
-    async def _converse(self, socket: web.WebSocketResponse, pump: Pump) -> None:
+    async def _converse(self, socket: web.WebSocketResponse, pump: Pump) -> WSMessage | None:
         pumping = asyncio.create_task(self._pump(pump))
         timer = self._clock.call_at(self._clock.now_ns() + self._auth_timeout_ns, self._auth_timed_out)
-        by, code, reason = "client", None, ""
+        last: WSMessage | None = None
         try:
             last = await self._listen(socket, pump)
-            if last.type is WSMsgType.CLOSE:
-                code, reason = last.data or None, last.extra or ""
-                self._answer_close(last.data)
-            elif last.type is WSMsgType.ERROR:
-                by, code, reason = "server", socket.close_code, str(last.data)
         except TickdeckError as error:
             self._break_off(error)
         finally:
             timer.cancel()
             pumping.cancel()
             await asyncio.wait([pumping])
-            if self.session.ending is not None:
-                by, code, reason = "server", self.session.ending.code, self.session.ending.reason
+            by, code, reason = self._end_of(last)
             self._note(self.session.left(self._clock.now_ns(), by=by, code=code, reason=reason))
-            if self._transport is not None:
-                self._transport.close()
+        return last
+
+    def _end_of(self, last: WSMessage | None) -> tuple[str, int | None, str]:
+        """Who ended it, with which close code and reason, as far as the last message tells."""
+        if (ending := self.session.ending) is not None:
+            return "server", ending.code, ending.reason
+        if last is None or last.type not in (WSMsgType.CLOSE, WSMsgType.ERROR):
+            return "client", None, ""
+        if last.type is WSMsgType.CLOSE:
+            return "client", last.data or NO_CODE, last.extra or ""
+        code = last.data.code if isinstance(last.data, WebSocketError) else None
+        return "server", code, str(last.data)
+
+    async def _part(self, transport: asyncio.Transport, last: WSMessage | None) -> None:
+        """Say what is left to say, and give the client time to read it."""
+        parting = _Parting(transport)
+        if self.session.ending is None and last is not None:
+            transport.write(self._answer(last))
+        if last is not None and last.type is WSMsgType.ERROR and transport.can_write_eof():
+            transport.write_eof()  # to close on a message half read would reset the connection, close frame and all
+        else:
+            transport.close()
+        grace = self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, transport.abort)
+        try:
+            await parting.gone.wait()
+        finally:
+            grace.cancel()
 
     async def _listen(self, socket: web.WebSocketResponse, pump: Pump) -> WSMessage:
         """Take messages in until the last one: a close, an error, or the end of the connection."""
@@ -161,11 +203,13 @@ class Connection:
         if self._transport is not None:
             self._transport.close()
 
-    def _answer_close(self, code: int | None) -> None:
-        if self._transport is None or self.session.ending is not None:
-            return
-        body = code.to_bytes(2, "big") if code else b""
-        self._transport.write(frame_header(CLOSE, len(body)) + body)
+    def _answer(self, last: WSMessage) -> bytes:
+        """The close frame that answers the client's, or a message that broke the protocol."""
+        _, code, _ = self._end_of(last)
+        if code is None:
+            return b""
+        body = b"" if code == NO_CODE else code.to_bytes(2, "big")
+        return frame_header(CLOSE, len(body)) + body
 
     def _auth_timed_out(self) -> None:
         if self.session.timeline is None:
