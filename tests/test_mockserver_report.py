@@ -1,0 +1,155 @@
+"""What a run came to, against plain arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.records import Record
+from tickdeck.cassette.wire import frame_header
+from tickdeck.dialects.conversation import Conversation
+from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.playhead import MAX
+from tickdeck.mockserver.reel import Cutter
+from tickdeck.mockserver.report import Lateness, TapeDigest, channel_counts, client_report
+from tickdeck.mockserver.session import Account, Interval, Session
+from tickdeck.mockserver.tape import Tape, Tapes
+from tickdeck.mockserver.timeline import Timelines
+
+Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
+
+LATE = st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 50)), min_size=1, max_size=40)
+
+
+@given(LATE, st.integers(1, 100))
+def test_a_percentile_is_right_to_a_sixteenth_and_never_too_low(
+    late: list[tuple[int, int]], percent: int
+) -> None:
+    lateness = Lateness()
+    for late_ns, frames in late:
+        lateness.add(late_ns, frames)
+    each = sorted(late_ns for late_ns, frames in late for _ in range(frames))
+    exact = each[-(-len(each) * percent // 100) - 1]
+    assert exact <= lateness.percentile(percent) <= exact + exact // 16
+    assert lateness.percentile(100) == lateness.max_ns == each[-1]
+    assert lateness.frames == len(each)
+
+
+@given(LATE, LATE)
+def test_merging_is_adding_all_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) -> None:
+    merged, other, whole = Lateness(), Lateness(), Lateness()
+    for late_ns, frames in one:
+        merged.add(late_ns, frames)
+        whole.add(late_ns, frames)
+    for late_ns, frames in two:
+        other.add(late_ns, frames)
+        whole.add(late_ns, frames)
+    merged.merge(other)
+    assert merged.summary() == whole.summary()
+    assert merged.frames == whole.frames
+
+
+def test_when_nothing_had_a_deadline_nothing_was_late() -> None:
+    assert Lateness().summary() == {"p50_ns": 0, "p99_ns": 0, "max_ns": 0}
+
+
+@given(st.lists(st.binary(max_size=300), max_size=20), st.integers(1, 500))
+def test_the_digest_spells_opcode_length_and_payload_of_each_frame(payloads: list[bytes], cut: int) -> None:
+    wire = b"".join(frame_header(1, len(payload)) + payload for payload in payloads)
+    digest = TapeDigest()
+    for at in range(0, len(wire), cut):
+        digest.update(wire[at : at + cut])
+    said = b""
+    for payload in payloads:
+        size = len(payload)
+        said += bytes([0x81]) + (bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big")) + payload
+    assert digest.hexdigest() == xxhash.xxh3_128(said).hexdigest()
+
+
+def hundred(make: Make, story: Any) -> Cutter:
+    """A hundred trades of A at the sequences 1 to 100."""
+    story.opens(0, 0)
+    for at in range(100):
+        story.trades(0, at, "A")
+    return Cutter(Tape(make(story.records), market="stocks"))
+
+
+def test_every_event_is_sent_or_not_sent_for_one_reason(make: Make, story: Any) -> None:
+    account = Account(joined_seq=11, cursor=71, left=True)
+    account.intervals = [Interval("T.A", 21, 41), Interval("T.A", 51, 61), Interval("T.A", 66)]
+    assert channel_counts(account, hundred(make, story)) == {
+        "T.A": {
+            "on_tape": 100,
+            "sent": 20 + 10 + 5,
+            "before_start": 10,
+            "before_subscribe": 10,
+            "after_unsubscribe": 10 + 5,
+            "after_leave": 30,
+            "ahead": 0,
+            "unrecorded": False,
+        }
+    }
+
+
+def test_what_is_still_to_come_is_ahead_while_the_client_is_there(make: Make, story: Any) -> None:
+    account = Account(joined_seq=0, cursor=11, intervals=[Interval("T.*", 0), Interval("T.ZZZ", 31)])
+    counts = channel_counts(account, hundred(make, story))
+    assert (counts["T.*"]["sent"], counts["T.*"]["ahead"], counts["T.*"]["after_leave"]) == (10, 90, 0)
+    assert (counts["T.ZZZ"]["on_tape"], counts["T.ZZZ"]["sent"]) == (0, 0)
+
+
+def test_a_client_that_held_nothing_has_no_counts(make: Make, story: Any) -> None:
+    assert channel_counts(Account(), hundred(make, story)) == {}
+
+
+def session(cassette: Cassette) -> Session:
+    tapes = Tapes(cassette)
+    conversation = Conversation(POLYGON.wording(None, {}), market="stocks")
+    timelines = Timelines(PlayOptions(speed=MAX), tapes)
+    return Session(7, conversation, market="stocks", cutter=Cutter(tapes.of("stocks")), timelines=timelines)
+
+
+def test_a_stranger_has_a_row_too(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    stranger = session(make(story.records))
+    stranger.open(0)
+    stranger.receive(b"nonsense", 0)
+    row = client_report(stranger, digest=TapeDigest(), lateness=Lateness())
+    assert row == {
+        "client": 7,
+        "timeline": None,
+        "market": "stocks",
+        "frames": 0,
+        "bytes": 0,
+        "digest": xxhash.xxh3_128(b"").hexdigest(),
+        "channels": {},
+        "missteps": [{"misstep": "malformed", "detail": "a message of 8 bytes that is no JSON"}],
+        "lateness": {"p50_ns": 0, "p99_ns": 0, "max_ns": 0},
+    }
+    assert json.loads(json.dumps(row)) == row
+
+
+def test_where_the_tape_cannot_be_read_there_are_no_counts_and_no_second_error(
+    make: Make, story: Any
+) -> None:
+    story.opens(0, 0)
+    story.trades(0, 1, "A")
+    story.trades(0, 2, "A")
+    client = session(make(story.records))
+    client.account.intervals.append(Interval("T.A", 0))
+    client.account.cursor = 2
+
+    def broken(number: int) -> Any:
+        raise FormatError("damaged at byte 7")
+
+    client.cutter.tape.view = broken  # type: ignore[method-assign]
+    row = client_report(client, digest=TapeDigest(), lateness=Lateness())
+    assert row["channels"] == {}
