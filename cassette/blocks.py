@@ -185,6 +185,12 @@ def _try_block(source: ByteSource, position: int, end: int) -> Block | Damage:
     return Block(position, kind, payload)
 
 
+def claimed_kind(source: ByteSource, position: int) -> int | None:
+    """The kind that a block which was cut off would have had, if enough is left to tell."""
+    kind = source.read_at(position + len(SYNC), 2)
+    return int.from_bytes(kind, "little") if len(kind) == 2 else None
+
+
 def scan(source: ByteSource, position: int, end: int | None = None) -> Iterator[Block | Damage]:
     """Every sound block from ``position`` on and, between them, what is not one; in order, without a hole."""
     stop = source.size if end is None else end

@@ -36,7 +36,6 @@ from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.verify import Verification, VerifyReport
 from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
 
-
 _T = TypeVar("_T")
 
 

@@ -256,6 +256,8 @@ def _scan_refs(source: ByteSource, start: int, ahead: set[int]) -> Iterator[Chun
             if is_tail(source, block) or (block.end == source.size and number in ahead):
                 return
             raise FormatError(f"damaged at byte {block.position}: {block.reason}", at=block.position)
+        if block.kind == Kind.FOOTER:  # what follows can only be an end mark that was cut off
+            return
         if block.kind != Kind.CHUNK:
             continue
         with located(block.position):

@@ -25,10 +25,11 @@ from tickdeck.cassette.blocks import (
     Damage,
     Kind,
     check_opening,
+    claimed_kind,
     read_ending,
     scan,
 )
-from tickdeck.cassette.chunkcodec import decode_chunk
+from tickdeck.cassette.chunkcodec import decode_chunk, read_summary
 from tickdeck.cassette.chunks import ChunkRef, records_of
 from tickdeck.cassette.codec import decode_row
 from tickdeck.cassette.errors import FormatError, NewerFormatError
@@ -37,7 +38,7 @@ from tickdeck.cassette.packing import Fields
 from tickdeck.cassette.reader import expect, read_packed
 from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.refs import Refs
-from tickdeck.cassette.segments import Segment, is_tail
+from tickdeck.cassette.segments import Segment, is_tail, number_of
 from tickdeck.cassette.surveymap import unpack_survey
 
 
@@ -72,28 +73,36 @@ class Salvager:
         self._name = name
         self._source = source
         self._chunks: list[int] = []
+        self._numbers: set[int] = set()
         self._decoded: set[int] = set()
         self._index: Sequence[ChunkRef] | None = None
         self._last_seq: int | None = None
         self._rows: list[Record] = []
+        self._tail_lost = False
         if (newer := _newer(source)) is not None:
             raise NewerFormatError(f"{name}: {newer}", at=newer.at)
-        torn = self._walk()
+        tail = self._walk()
         broken = [segment.name for segment in segments if not self._walk_segment(segment)]
         self._rows.sort(key=attrgetter("seq"))
+        made_up = unfinished and (
+            self._check_numbers(segments) or (tail is not None and _is_ending(source, tail))
+        )
+        if tail is not None and not made_up:
+            self._lose_damage(name, tail)
+            self._tail_lost = True
         if self._last_seq is None and self._index is None:
-            self.open_end = not unfinished or bool(broken) or (torn and not self._rows)
+            self.open_end = not unfinished or bool(broken) or (tail is not None and not made_up)
         if self.header is None and not self._chunks and not self._rows:
             raise FormatError(f"{name}: not a cassette, or nothing of it is left", at=0)
 
-    def _walk(self) -> bool:
-        """Note every block; whether the last bytes are none."""
+    def _walk(self) -> Damage | None:
+        """Note every block; what the last bytes are if they are none."""
         end = self._source.size - (ENDING_SIZE if read_ending(self._source) is not None else 0)
-        torn = False
         for found in scan(self._source, OPENING_SIZE, end):
             if isinstance(found, Damage):
-                torn = found.end == end
-                self._lose(self._name, found.position, found.end - found.position, found.reason)
+                if found.end == end:
+                    return found
+                self._lose_damage(self._name, found)
             elif found.kind in self._NOTES:
                 try:
                     self._NOTES[found.kind](self, found)
@@ -101,7 +110,18 @@ class Salvager:
                     raise NewerFormatError(f"{self._name}: {error}", at=error.at) from error
                 except FormatError as error:
                     self._spoil(self._name, found, error)
-        return torn
+        return None
+
+    def _check_numbers(self, segments: Sequence[Segment]) -> bool:
+        """Say which chunks are neither in the file nor in a segment; whether the first after the file is in one."""
+        beside = {number for segment in segments if (number := number_of(segment.source)) is not None}
+        for number in range(max(beside, default=0)):
+            if number not in self._numbers | beside:
+                self.damages.append(f"{self._name}: the write-ahead segment of chunk {number} is missing")
+        return max(self._numbers, default=-1) + 1 in beside
+
+    def _lose_damage(self, file: str, damage: Damage) -> None:
+        self._lose(file, damage.position, damage.end - damage.position, damage.reason)
 
     def _lose(self, file: str, position: int, size: int, reason: str) -> None:
         self.lost_bytes += size
@@ -121,6 +141,7 @@ class Salvager:
         self._last_seq = fields.integer("last_seq", low=-1)
 
     def _note_chunk(self, block: Block) -> None:
+        self._numbers.add(read_summary(block.payload)[0].ref.number)
         self._chunks.append(block.position)
 
     def _note_index(self, block: Block) -> None:
@@ -146,7 +167,7 @@ class Salvager:
                 # A row that was cut off was never said to be kept.
                 if not is_tail(segment.source, found):
                     sound = found.end < segment.source.size
-                    self._lose(segment.name, found.position, found.end - found.position, found.reason)
+                    self._lose_damage(segment.name, found)
             elif found.kind == Kind.ROW:
                 self._take_row(segment.name, found)
         return sound
@@ -173,8 +194,8 @@ class Salvager:
         if self._last_seq is not None and (missing := self._last_seq - (last.seq if last else -1)) > 0:
             first, before = self._last_seq - missing + 1, last.offset_ns if last else None
             holes.append(Loss(missing, first, self._last_seq, before, None))
-        # Without damage a hole is how the cassette was made.
-        self.losses = holes if self.damages else []
+        # Without damage before it a hole is how the cassette was made.
+        self.losses = holes if len(self.damages) > self._tail_lost else []
         if self._index is not None:
             self.losses = [_loss_of(ref) for ref in self._index if ref.number not in self._decoded]
 
@@ -195,6 +216,11 @@ class Salvager:
             last_seq = records[-1].seq
             self._decoded.add(chunk.number)
             yield from records
+
+
+def _is_ending(source: ByteSource, tail: Damage) -> bool:
+    """Whether a recorder was interrupted while it sealed: all chunks come before its index."""
+    return tail.torn and claimed_kind(source, tail.position) in (Kind.INDEX, Kind.SURVEY, Kind.FOOTER)
 
 
 def _newer(source: ByteSource) -> NewerFormatError | None:

@@ -54,6 +54,18 @@ def header_check(header: Header) -> int:
     return crc32(pack_header(header))
 
 
+def number_of(source: ByteSource) -> int | None:
+    """The chunk whose rows a segment holds; ``None`` if its head is not sound."""
+    try:
+        return _head(source).integer("number")
+    except FormatError:
+        return None
+
+
+def _head(source: ByteSource) -> Fields:
+    return Fields(read_block(source, OPENING_SIZE).payload, "the head of a segment")
+
+
 def read_segment(segment: Segment, header: Header) -> Piece | None:
     """What a segment of this recording holds; ``None`` if it was interrupted before its first row."""
     try:
@@ -71,7 +83,7 @@ def _read(source: ByteSource, header: Header) -> Piece | None:
     first = next(blocks, None)
     if first is None or (isinstance(first, Damage) and is_tail(source, first)):
         return None
-    belongs = Fields(read_block(source, OPENING_SIZE).payload, "the head of a segment")
+    belongs = _head(source)
     if belongs.integer("header") != header_check(header):
         raise FormatError("belongs to another recording", at=OPENING_SIZE)
     return Piece(belongs.integer("number"), list(_rows(source, blocks)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tickdeck.cassette import disk, places, spool, writer
+from tickdeck.cassette.blocks import OPENING_SIZE, Block, Bytes, Kind, scan
 from tickdeck.cassette.disk import Disk, FileBytes, is_locked, rename_without_replacing
 from tickdeck.cassette.errors import FormatError, StorageError, UsageError
 from tickdeck.cassette.files import Recording, open_cassette, recover, verify_file
@@ -595,3 +596,15 @@ def test_a_cassette_behind_another_is_told_and_counted_as_lost(deck: Deck) -> No
     deck.path.write_bytes(deck.path.read_bytes() * 2)
     report = deck.recover()
     assert (report.records, report.lost_records, report.lossless) == (len(STORY), len(STORY), False)
+
+
+def test_a_recording_cut_off_anywhere_in_its_end_reads_on(deck: Deck) -> None:
+    deck.record().seal()
+    data = deck.path.read_bytes()
+    deck.path.unlink()
+    blocks = [block for block in scan(Bytes(data), OPENING_SIZE) if isinstance(block, Block)]
+    index = next(block.position for block in blocks if block.kind == Kind.INDEX)
+    for end in range(index, len(data), 7):
+        deck.part.write_bytes(data[:end])
+        assert deck.read() == STORY
+        assert deck.verify().ok

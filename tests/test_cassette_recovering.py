@@ -8,7 +8,7 @@ from tickdeck.cassette.packing import pack
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, TrackOpened
 from tickdeck.cassette.recovering import Loss, Salvager
 from tickdeck.cassette.segments import Segment
-from tickdeck.cassette.writer import Encoder, encode_cassette
+from tickdeck.cassette.writer import Binder, Encoder, encode_cassette
 
 HEADER = Header(5, "letters", note="keep me")
 STORY: list[Record] = [
@@ -194,3 +194,58 @@ def test_chunks_out_of_order_are_said_to_be_lost(sealed: bytes) -> None:
     assert (records, salvager.out_of_order) == (STORY, len(STORY))
     assert sum("a chunk out of order" in damage for damage in salvager.damages) > 1
     assert salvager.header == HEADER
+
+
+HOLED: list[Record] = [Frame(3 * n, n, 1, Sender.SERVER, TEXT, b"[{T:A %d}]" % n) for n in range(90)]
+
+
+class Unsealed:
+    """A recording with holes in its sequence: the beginning of its file, its chunks, segments and end."""
+
+    def __init__(self, letters) -> None:
+        encoder = Encoder(HEADER, redactor=letters.door())
+        self.opening = encoder.opening()
+        binder = Binder(HEADER, indexer=letters.indexer, position=len(self.opening))
+        self.chunks: list[bytes] = []
+        self.rows: list[bytes] = [encoder.segment_opening(0)]
+        for record in HOLED:
+            row, full = encoder.add(record)
+            if full is not None:
+                self.chunks.append(binder.bind(full))
+                self.rows.append(encoder.segment_opening(encoder.open.number))
+            self.rows[-1] += row
+        self.chunks.append(binder.bind(encoder.cut()))
+        self.end = binder.close({})[0]
+
+    def salvage(self, chunks: int, tail: bytes, segments: list[int]) -> tuple[Salvager, list[Record]]:
+        beside = [Segment(f"x.w{number}", Bytes(self.rows[number])) for number in segments]
+        data = self.opening + b"".join(self.chunks[:chunks]) + tail
+        return salvage(data, beside, unfinished=True)
+
+
+@pytest.mark.parametrize("left", [1, 10, 40, -1])
+def test_a_chunk_that_was_being_written_is_no_loss_while_its_segment_is_there(letters, left: int) -> None:
+    unsealed = Unsealed(letters)
+    salvager, records = unsealed.salvage(2, unsealed.chunks[2][:left], list(range(2, len(unsealed.rows))))
+    assert (records, salvager.losses, salvager.damages, salvager.open_end) == (HOLED, [], [], False)
+
+
+def test_a_chunk_that_was_being_written_is_an_open_end_without_its_segment(letters) -> None:
+    unsealed = Unsealed(letters)
+    salvager, records = unsealed.salvage(2, unsealed.chunks[2][:-1], [])
+    assert (salvager.losses, len(salvager.damages), salvager.open_end) == ([], 1, True)
+    assert records == HOLED[: len(records)]
+
+
+def test_a_segment_that_is_missing_is_a_loss(letters) -> None:
+    salvager, records = Unsealed(letters).salvage(2, b"", [3, 4])
+    assert salvager.damages == ["x: the write-ahead segment of chunk 2 is missing"]
+    assert any(loss.records > 2 for loss in salvager.losses)
+    assert records != HOLED
+
+
+def test_a_recorder_interrupted_while_it_sealed_lost_nothing(letters) -> None:
+    unsealed = Unsealed(letters)
+    for cut in range(6, len(unsealed.end)):
+        salvager, records = unsealed.salvage(len(unsealed.chunks), unsealed.end[:cut], [])
+        assert (records, salvager.losses, salvager.open_end) == (HOLED, [], False)
