@@ -33,6 +33,8 @@ def test_a_next_url_points_to_us() -> None:
         (b"see https://api.polygon.io.", b"see http://127.0.0.1:8421."),
         (b"wss://socket.polygon.io/stocks", b"ws://127.0.0.1:8421/stocks"),
         (b'<https://api.polygon.io/v3>; rel="next"', b'<http://127.0.0.1:8421/v3>; rel="next"'),
+        (b"view://https://api.polygon.io/v3", b"view://http://127.0.0.1:8421/v3"),
+        (b":https://api.polygon.io", b":http://127.0.0.1:8421"),
     ],
 )
 def test_every_spelling_of_an_upstream_origin_is_found_and_its_slashes_kept(
