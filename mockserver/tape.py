@@ -164,15 +164,11 @@ class Tape:
         if position_ns < 0:
             return BEGINNING
         number = bisect_right(self._floors, position_ns, lo=1) - 1
-        while number < self.pieces:
-            view = self.view(number)
-            row = bisect_right(view.positions, position_ns)
-            if row < len(view.seqs):
-                return view.seqs[row]
-            if number + 1 == self.pieces or self.starts_at(number + 1) > position_ns:
-                return self._refs[number].last_seq + 1
-            number += 1
-        return self.last_seq + 1
+        if number == self.pieces:
+            return self.last_seq + 1
+        view = self.view(number)
+        row = bisect_right(view.positions, position_ns)
+        return view.seqs[row] if row < len(view.seqs) else self.seq_after(number)
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""

@@ -20,6 +20,7 @@ from tickdeck.cassette.reader import Cassette, Contents
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, TrackOpened
 from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.conversation import Conversation, Keys
+from tickdeck.dialects.effects import Hang
 from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.options import AtEnd, OnReturn, PlayOptions, StartOn
 from tickdeck.mockserver.playhead import MAX, Speed
@@ -260,6 +261,15 @@ def test_a_drop_comes_behind_what_is_due(tape: Cassette) -> None:
     assert session.ending == Ending(1001, "bye")
     kinds = [entry.kind for entry in session.left(stage.now_ns, by="server", code=1001)]
     assert kinds[0] == "left"
+
+
+def test_a_dialect_can_hang_up_with_a_code(tape: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tape)
+    session = stage.authenticated()
+    monkeypatch.setattr(session.conversation, "receive", lambda payload: [Hang(1008, "too slow")])
+    stage.says(session, "subscribe", "T.A")
+    assert stage.heard(session) == []
+    assert session.ending == Ending(1008, "too slow")
 
 
 def test_a_stranger_can_be_dropped_too(tape: Cassette) -> None:
