@@ -34,7 +34,3 @@ class Journal:
     def add(self, entry: Entry) -> None:
         """Note it."""
         self.entries.append(entry)
-
-    def of_kind(self, kind: str) -> list[Entry]:
-        """The entries of one kind."""
-        return [entry for entry in self.entries if entry.kind == kind]
