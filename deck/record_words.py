@@ -11,7 +11,7 @@ from rich.status import Status
 
 from tickdeck.recorder.notices import Notice, Progress
 from tickdeck.recorder.run import Options
-from tickdeck.words import SECOND, count, duration, size
+from tickdeck.words import SECOND, count, duration, market_time, size
 
 MOST_CHANNELS: Final = 6
 
@@ -25,6 +25,9 @@ class RecordWords:
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
+        if self._options.until_wall_ns is not None:
+            end = market_time(self._options.until_wall_ns, self._options.market)
+            self._console.print(f"recording until {end}", markup=False)
         if self._console.is_terminal:
             self._status = self._console.status("recording; Ctrl-C seals", spinner="dots")
             self._status.start()

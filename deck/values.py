@@ -38,6 +38,8 @@ def next_time_of_day(text: str, zone: tzinfo, *, now_ns: int) -> int:
     """When the clock in ``zone`` next shows ``16:00``, in ns since 1970; else `UsageError`."""
     try:
         wanted = time.fromisoformat(text)
+        if wanted.tzinfo is not None:
+            raise ValueError(text)
     except ValueError:
         raise UsageError(f"{text!r} is no time of day; write 16:00") from None
     now = datetime.fromtimestamp(now_ns // 10**9, tz=UTC).astimezone(zone)

@@ -15,6 +15,8 @@ from tickdeck.cassette.files import open_cassette
 from tickdeck.dialects.synth import glimpse
 from tickdeck.making import make_cassette
 from tickdeck.mockserver.harness import MockServer
+from tickdeck.record_words import RecordWords
+from tickdeck.recorder.options import Options
 from tickdeck.recording import record_options
 
 TICKDECK = (sys.executable, "-m", "tickdeck")
@@ -113,6 +115,13 @@ def test_a_client_says_what_it_takes_and_what_it_got(vendor, tmp_path):
     assert KEY not in done.stderr + done.stdout
     with open_cassette(output) as cassette:
         assert set(cassette.survey.tracks[0].channels) == {"T.AAPL", "Q.AAPL"}
+
+
+def test_it_says_when_it_will_end(capsys):
+    seven = 1_577_991_600 * 10**9  # 2020-01-02 19:00 UTC
+    with RecordWords(Options(output="x.cassette", until_wall_ns=seven)):
+        pass
+    assert capsys.readouterr().err == "recording until 2020-01-02 14:00:00.000 EST\n"
 
 
 def test_nobodys_connection_is_taken_unasked(vendor, tmp_path):

@@ -67,6 +67,12 @@ def test_a_time_of_day_is_the_next_one_in_the_exchanges_zone():
     assert next_time_of_day("09:30", new_york, now_ns=half_past_nine) - half_past_nine == 24 * 3600 * 10**9
 
 
+@pytest.mark.parametrize("text", ["16:00Z", "16:00+02:00", "24:30"])
+def test_a_time_of_day_is_told_in_the_exchanges_zone_only(text):
+    with pytest.raises(UsageError, match="is no time of day"):
+        next_time_of_day(text, UTC, now_ns=0)
+
+
 def test_what_is_no_time_of_day_is_refused():
     with pytest.raises(UsageError, match="is no time of day"):
         next_time_of_day("tea", UTC, now_ns=0)
