@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -152,7 +152,8 @@ class Recording:
         if not self._closed:
             self._closed = True
             self._spool.finish()
-            self._spool.close()
+            with suppress(StorageError):  # all that can be kept is kept
+                self._spool.close()
 
     def _check(self) -> None:
         if self._closed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,11 +84,11 @@ class Spool:
 
     def close(self) -> None:
         """After `finish`: let go of the file, and of segments whose chunks are not in it."""
-        with storing(self._path):
-            self._disk.close(self._descriptor)
+        with storing(self._path), ExitStack() as closing:
             for segment in (*self._full, self.current):
                 if segment is not None:
-                    self._disk.close(segment.descriptor)
+                    closing.callback(self._disk.close, segment.descriptor)
+            closing.callback(self._disk.close, self._descriptor)
 
     def _run(self) -> None:
         while True:

@@ -570,9 +570,10 @@ def test_a_file_system_without_locks_still_records(deck: Deck, monkeypatch: pyte
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
-def test_a_failed_recording_leaves_no_file_open(deck: Deck) -> None:
+@pytest.mark.parametrize("call", ["sync", "close"])
+def test_a_failed_recording_leaves_no_file_open(deck: Deck, call: str) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    recording = deck.create(opener=Failing("sync", 1))
+    recording = deck.create(opener=Failing(call, 1))
     with pytest.raises(StorageError):
         deck.fill(recording)
     recording.abandon()
