@@ -23,7 +23,15 @@ from tickdeck.cassette.columns import pack_column, starts_of
 from tickdeck.cassette.compression import LEVEL, restore, squeeze
 from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.indexing import STATUS, Event, Indexer
-from tickdeck.cassette.lanes import LaneBuilder, lane_columns, read_lane, store, stored, stored_column
+from tickdeck.cassette.lanes import (
+    ChannelIds,
+    LaneBuilder,
+    lane_columns,
+    read_lane,
+    store,
+    stored,
+    stored_column,
+)
 from tickdeck.cassette.packing import BIG, Fields, pack, unpack
 from tickdeck.cassette.records import TEXT, Frame, Record, Sender
 
@@ -48,7 +56,7 @@ def data_events(record: Record, indexer: Indexer) -> Sequence[Event]:
 
 def build_chunk(number: int, records: Iterable[Record], indexer: Indexer) -> Chunk:
     """Lay records, in sequence order, out for playing."""
-    ids = {STATUS: 0}
+    ids = ChannelIds()
     lanes: dict[int, LaneBuilder] = {}
     side: list[Record] = []
     for record in records:

@@ -11,6 +11,7 @@ asks for none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise, repeat
 from operator import add, le, sub
@@ -21,7 +22,7 @@ from tickdeck.cassette.chunks import Lane
 from tickdeck.cassette.columns import pack_column, room_of, starts_of, unpack_column
 from tickdeck.cassette.compression import ZSTD, restore, squeeze
 from tickdeck.cassette.errors import FormatError
-from tickdeck.cassette.indexing import Event
+from tickdeck.cassette.indexing import STATUS, Event
 from tickdeck.cassette.packing import BIG, Fields
 from tickdeck.cassette.records import Frame
 from tickdeck.cassette.wire import HEADER_SIZES, frame_header
@@ -45,8 +46,19 @@ def stored(fields: Fields, key: str, *, most: int = MAX_PAYLOAD) -> bytes:
     raise FormatError(f"{key} of a chunk is not what it should be")
 
 
+class ChannelIds(dict[str, int]):
+    """The numbers of a chunk's channels, by first appearance; the empty name is number 0."""
+
+    def __init__(self) -> None:
+        super().__init__({STATUS: 0})
+
+    def __missing__(self, channel: str) -> int:
+        number = self[channel] = len(self)
+        return number
+
+
 class LaneBuilder:
-    """Collects the data frames of one track."""
+    """Collects the data frames of one track: a few steps of Python for a frame, none for an event."""
 
     def __init__(self, track: int) -> None:
         self.track = track
@@ -59,9 +71,8 @@ class LaneBuilder:
         self.event_starts: list[int] = []
         self.event_ends: list[int] = []
         self.event_channels: list[int] = []
-        self.postings: dict[int, list[int]] = {}
 
-    def add(self, frame: Frame, events: Sequence[Event], ids: dict[str, int]) -> None:
+    def add(self, frame: Frame, events: Sequence[Event], ids: ChannelIds) -> None:
         header = frame_header(frame.opcode, len(frame.payload))
         base = self.starts[-1] + len(header)
         self.seqs.append(frame.seq)
@@ -69,12 +80,10 @@ class LaneBuilder:
         self.payload_starts.append(base)
         self.starts.append(base + len(frame.payload))
         self.pieces += (header, frame.payload)
-        for start, end, channel in events:
-            number = ids.setdefault(channel, len(ids))
-            self.postings.setdefault(number, []).append(len(self.event_channels))
-            self.event_starts.append(base + start)
-            self.event_ends.append(base + end)
-            self.event_channels.append(number)
+        starts, ends, channels = zip(*events, strict=True)
+        self.event_starts.extend(map(add, starts, repeat(base)))
+        self.event_ends.extend(map(add, ends, repeat(base)))
+        self.event_channels.extend(map(ids.__getitem__, channels))
         self.first_event.append(len(self.event_channels))
 
     def lane(self) -> Lane:
@@ -89,8 +98,17 @@ class LaneBuilder:
             self.event_starts,
             self.event_ends,
             self.event_channels,
-            self.postings,
+            _postings(self.event_channels),
         )
+
+
+def _postings(event_channels: Sequence[int]) -> dict[int, Sequence[int]]:
+    """The ordinals of each channel's events, in order: sorting is stable."""
+    ordinals = sorted(range(len(event_channels)), key=event_channels.__getitem__)
+    counts = Counter(event_channels)
+    ids = sorted(counts)
+    starts = starts_of(counts[channel] for channel in ids)
+    return {channel: ordinals[start:end] for channel, (start, end) in zip(ids, pairwise(starts), strict=True)}
 
 
 def lane_columns(lane: Lane, level: int) -> dict[str, object]:
