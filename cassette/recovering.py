@@ -38,7 +38,7 @@ from tickdeck.cassette.packing import Fields
 from tickdeck.cassette.reader import expect, read_packed
 from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.refs import Refs
-from tickdeck.cassette.segments import Segment, is_tail, number_of
+from tickdeck.cassette.segments import Segment, is_foreign, is_tail, number_of
 from tickdeck.cassette.surveymap import unpack_survey
 
 
@@ -161,6 +161,9 @@ class Salvager:
 
     def _walk_segment(self, segment: Segment) -> bool:
         """Take the segment's rows; whether its end is as a recorder leaves it."""
+        if self.header is not None and is_foreign(segment.source, self.header):
+            self.damages.append(f"{segment.name}: belongs to another recording, left out")
+            return True
         sound = True
         for found in scan(segment.source, OPENING_SIZE):
             if isinstance(found, Damage):

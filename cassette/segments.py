@@ -62,6 +62,14 @@ def number_of(source: ByteSource) -> int | None:
         return None
 
 
+def is_foreign(source: ByteSource, header: Header) -> bool:
+    """Whether a segment says that it belongs to another recording."""
+    try:
+        return _head(source).integer("header") != header_check(header)
+    except FormatError:
+        return False
+
+
 def _head(source: ByteSource) -> Fields:
     return Fields(read_block(source, OPENING_SIZE).payload, "the head of a segment")
 

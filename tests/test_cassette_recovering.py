@@ -249,3 +249,12 @@ def test_a_recorder_interrupted_while_it_sealed_lost_nothing(letters) -> None:
     for cut in range(6, len(unsealed.end)):
         salvager, records = unsealed.salvage(len(unsealed.chunks), unsealed.end[:cut], [])
         assert (records, salvager.losses, salvager.open_end) == (HOLED, [], False)
+
+
+def test_the_rows_of_another_recording_are_left_out(letters) -> None:
+    mine, other = Unsealed(letters), Encoder(Header(6, "letters"), redactor=letters.door())
+    row, _ = other.add(Frame(9999, 0, 1, Sender.SERVER, TEXT, b"[{T:B}]"))
+    foreign = Segment("x.w9", Bytes(other.segment_opening(len(mine.chunks)) + row))
+    data = mine.opening + b"".join(mine.chunks)
+    salvager, records = salvage(data, [foreign], unfinished=True)
+    assert (records, salvager.damages) == (HOLED, ["x.w9: belongs to another recording, left out"])
