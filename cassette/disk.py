@@ -97,7 +97,7 @@ def is_locked(path: Path) -> bool:
                 return True
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
-                    raise
+                    raise StorageError(f"cannot read {path.name}: {_reason(error)}") from error
     return False
 
 

@@ -609,3 +609,20 @@ def test_a_recording_cut_off_anywhere_in_its_end_reads_on(deck: Deck) -> None:
         deck.part.write_bytes(data[:end])
         assert deck.read() == STORY
         assert deck.verify().ok
+
+
+def test_a_lock_that_fails_is_one_sentence(deck: Deck, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    deck.record().abandon()
+    monkeypatch.setattr(disk.fcntl, "flock", refuse)
+    with pytest.raises(
+        StorageError, match=r"cannot read x\.cassette\.part: the disk reports an input/output"
+    ):
+        is_locked(deck.part)
+    deck.path = deck.folder / "y.cassette"
+    with pytest.raises(
+        StorageError, match=r"cannot write y\.cassette\.part: the disk reports an input/output"
+    ):
+        deck.create()

@@ -258,3 +258,13 @@ def test_the_rows_of_another_recording_are_left_out(letters) -> None:
     data = mine.opening + b"".join(mine.chunks)
     salvager, records = salvage(data, [foreign], unfinished=True)
     assert (records, salvager.damages) == (HOLED, ["x.w9: belongs to another recording, left out"])
+
+
+def test_a_chunk_whose_columns_are_nonsense_is_lost_alone(sealed: bytes) -> None:
+    block = block_of(sealed, Kind.CHUNK, 1)
+    summary = 4 + int.from_bytes(block.payload[:4], "little")
+    nonsense = pack_block(Kind.CHUNK, block.payload[:summary] + bytes(len(block.payload) - summary))
+    salvager, records = salvage(sealed[: block.position] + nonsense + sealed[block.end :])
+    (loss,) = salvager.losses
+    assert len(records) == len(STORY) - loss.records
+    assert salvager.damages[0].startswith(f"x: damaged at byte {block.position}: ")
