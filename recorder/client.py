@@ -10,7 +10,6 @@ from typing import Final
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import Sender
 from tickdeck.dialects.dialogue import Dialogue
-from tickdeck.recorder.addresses import authority
 from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.inflow import GOING_AWAY, End
@@ -19,20 +18,24 @@ from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackSta
 from tickdeck.recorder.rest_client import words_of
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.talk import Patience, Standing, Talk
-from tickdeck.recorder.upstream import Upgrade, UpgradeRefused, Upstream
+from tickdeck.recorder.upstream import UpgradeRefused
+from tickdeck.recorder.websocket_client import Dialled, dial
 
 _SPREAD: Final = (0.5, 1.5)
+_HEADERS: Final = ((b"User-Agent", b"tickdeck"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to record."""
+    """What to record, and where from."""
 
+    origin: str
     market: str
     feed: str
     dialogue: Callable[[], Dialogue]
     """Begins a conversation, once for each connection."""
     seed: int = 0
+    trust_env: bool = False
 
 
 class SocketClient:
@@ -41,7 +44,6 @@ class SocketClient:
     def __init__(
         self,
         wanted: Wanted,
-        upstream: Upstream,
         intake: Intake,
         clock: Clock,
         *,
@@ -50,9 +52,7 @@ class SocketClient:
     ) -> None:
         self.standing = Standing(wanted.market)
         self._wanted = wanted
-        self._upstream = upstream
-        self._url = f"{upstream.ws}/{wanted.market}"
-        self._headers = ((b"Host", authority(upstream.ws).encode()), (b"User-Agent", b"tickdeck"))
+        self._url = f"{wanted.origin}/{wanted.market}"
         self._intake = intake
         self._clock = clock
         self._notify = notify
@@ -83,9 +83,9 @@ class SocketClient:
     async def _attempt(self) -> str:
         """One connection; how it was lost, in words."""
         try:
-            upgrade = await self._clock.within(
+            dialled = await self._clock.within(
                 self._patience.answer_ns,
-                self._upstream.upgrade(f"/{self._wanted.market}", headers=self._headers, protocols=()),
+                dial(self._url, headers=_HEADERS, clock=self._clock, trust_env=self._wanted.trust_env),
             )
         except UpgradeRefused as refusal:
             words = words_of(refusal.response)
@@ -93,17 +93,17 @@ class SocketClient:
         except RecordingError as error:
             return str(error)
         except TimeoutError:
-            return f"could not reach {self._upstream.ws}: no answer in time"
+            return f"could not reach {self._wanted.origin}: no answer in time"
         try:
-            return await self._over(upgrade)
+            return await self._over(dialled)
         finally:
-            await upgrade.release()
+            await dialled.release()
 
-    async def _over(self, upgrade: Upgrade) -> str:
+    async def _over(self, dialled: Dialled) -> str:
         """What is said over a connection; how it was lost, in words."""
-        track = self._intake.track_opened(self._opening(upgrade))
+        track = self._intake.track_opened(self._opening(dialled))
         self._notify(TrackStarted(track, self._wanted.market))
-        line = upgrade.line(self._clock)
+        line = dialled.line(self._clock)
         talk = self._talk(line, track)
         end: End | None = None
         try:
@@ -129,13 +129,13 @@ class SocketClient:
             self._intake.gap(since_ns, until_ns, market=self._wanted.market, reason=reason)
             self._notify(Outage(self._wanted.market, (until_ns - since_ns) / SECOND_NS, reason))
 
-    def _opening(self, upgrade: Upgrade) -> Opening:
+    def _opening(self, dialled: Dialled) -> Opening:
         return Opening(
             market=self._wanted.market,
             feed=self._wanted.feed,
             url=self._url,
-            request_headers=self._headers,
-            response_headers=upgrade.response.raw_headers,
+            request_headers=dialled.request_headers,
+            response_headers=dialled.response_headers,
         )
 
     def _talk(self, line: Line, track: int) -> Talk:

@@ -16,6 +16,7 @@ NAMES: Final = (
     "aiohttp.web",
     "aiohttp.websocket",
     "asyncio",
+    "websockets.client",
 )
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 from functools import partial
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tickdeck.cassette.disk import DISK, Disk
 from tickdeck.cassette.errors import TickdeckError
@@ -17,7 +17,6 @@ from tickdeck.cassette.records import Header
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
-from tickdeck.recorder.client import SocketClient, Wanted
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.notices import Notice, Notify, Progress, Report, Trouble, cleaned
 from tickdeck.recorder.options import Options
@@ -26,6 +25,9 @@ from tickdeck.recorder.quietlogs import redacted_logs
 from tickdeck.recorder.rest_client import fetch
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
+
+if TYPE_CHECKING:
+    from tickdeck.recorder.client import SocketClient
 
 __all__ = ["NO_EVENTS", "Options", "Recorder"]
 
@@ -154,14 +156,19 @@ class Recorder:
             options.gets, key=key, upstream=upstream, intake=intake, clock=self._clock, notify=self._notify
         )
         if options.subscribe:
+            # Only here is `websockets` of use: a proxy is not to wait for its import.
+            from tickdeck.recorder.client import SocketClient, Wanted
+
             wanted = Wanted(
+                origin=self._ws,
                 market=options.market,
                 feed=self._dialect.feed_of(host_of(self._ws)) or options.feed,
                 dialogue=partial(self._dialect.dialogue, key, options.subscribe),
                 seed=options.seed,
+                trust_env=options.trust_env,
             )
             self._client = SocketClient(
-                wanted, upstream, intake, self._clock, notify=self._notify, patience=options.patience
+                wanted, intake, self._clock, notify=self._notify, patience=options.patience
             )
             await self._client.run()
 

@@ -35,7 +35,6 @@ from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.notices import Notice
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.talk import Patience
-from tickdeck.recorder.upstream import Upstream
 
 KEY = "a-key-of-sixteen-characters"
 TRADE = '[{"ev":"T","sym":"MSFT","p":114.170}]'
@@ -121,11 +120,8 @@ class Run:
         intake = Intake(
             kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole
         )
-        wanted = Wanted("stocks", "", partial(Dialogue, KEY, channels), seed=7)
-        self._upstream = Upstream("http://127.0.0.1:9", origin, clock=clock)
-        self.client = SocketClient(
-            wanted, self._upstream, intake, clock, notify=self._notify, patience=patience
-        )
+        wanted = Wanted(origin, "stocks", "", partial(Dialogue, KEY, channels), seed=7)
+        self.client = SocketClient(wanted, intake, clock, notify=self._notify, patience=patience)
         self.task = asyncio.create_task(self.client.run())
 
     def _notify(self, notice: Notice) -> None:
@@ -153,14 +149,12 @@ class Run:
     async def fails(self) -> str:
         with pytest.raises(RecordingError) as raised:
             await asyncio.wait_for(self.task, 10)
-        await self._upstream.close()
         return str(raised.value)
 
     async def stop(self) -> None:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError, RecordingError, StorageError):
             await self.task
-        await self._upstream.close()
 
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
