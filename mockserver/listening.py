@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import select
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -75,3 +76,12 @@ def stop_accepting(listeners: Iterable[socket.socket]) -> None:
     for each in listeners:
         with contextlib.suppress(NotImplementedError):  # not every event loop can
             asyncio.get_running_loop().remove_reader(each)
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Whether the other side of a connected socket has closed it; never where the system cannot tell."""
+    if descriptor < 0 or not hasattr(select, "POLLRDHUP"):
+        return False
+    look = select.poll()
+    look.register(descriptor, select.POLLRDHUP)
+    return bool(look.poll(0))

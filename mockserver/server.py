@@ -39,6 +39,9 @@ CONTROL: Final = "/__tickdeck/"
 ALONE_NS: Final = SECOND
 """How long nothing must be connected before everybody counts as having left."""
 
+HEARD_WITHIN_S: Final = 1.0
+"""How long a newcomer waits at most until those who hung up before it have been noticed."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Line: TypeAlias = dict[str, object]
@@ -246,12 +249,21 @@ class Player:
             note=self._note,
             on_idle=self._on_idle,
             on_failure=self._fail,
+            others_heard=self._others_heard,
         )
         self._connections[session.number] = connection
         try:
             return await connection.serve(request)
         finally:
             self._gone(connection)
+
+    async def _others_heard(self, newcomer: Connection) -> None:
+        """Who hung up before a newcomer came has left before it: else it would join a course that is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                while any(each.hung_up for each in self._connections.values() if each is not newcomer):
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def _gone(self, connection: Connection) -> None:
         del self._connections[connection.session.number]

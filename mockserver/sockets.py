@@ -7,7 +7,7 @@ land between the pieces of a large frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, web
@@ -16,6 +16,7 @@ from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.listening import is_hung_up
 from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.pump import Pump
 from tickdeck.mockserver.reel import CLOSE, Ending
@@ -66,6 +67,7 @@ class Connection:
         note: Callable[[Iterable[Entry]], None],
         on_idle: Callable[[Session], None],
         on_failure: Callable[[TickdeckError], None],
+        others_heard: Callable[[Connection], Awaitable[None]],
     ) -> None:
         self.session = session
         self.pump: Pump | None = None
@@ -74,6 +76,7 @@ class Connection:
         self._note = note
         self._on_idle = on_idle
         self._on_failure = on_failure
+        self._others_heard = others_heard
         self._transport: asyncio.Transport | None = None
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
@@ -114,6 +117,12 @@ class Connection:
         """End it now, whatever is unsent."""
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the client is gone and this was not noticed yet."""
+        there = None if self._transport is None else self._transport.get_extra_info("socket")
+        return there is not None and not self.session.account.left and is_hung_up(there.fileno())
 
     @property
     def has_read(self) -> bool:
@@ -166,6 +175,8 @@ class Connection:
         """Take messages in until the last one: a close, an error, or the end of the connection."""
         while True:
             message = await socket.receive()
+            if self.session.timeline is None:
+                await self._others_heard(self)
             now_ns = self._clock.now_ns()
             if message.type is WSMsgType.TEXT:
                 self._note(self.session.receive(message.data.encode(), now_ns))

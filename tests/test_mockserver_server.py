@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import socket
 import threading
 from collections import deque
@@ -23,6 +24,7 @@ from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver.harness import MockServer, PlainMarket, WaitTimeoutError
+from tickdeck.mockserver.listening import is_hung_up
 from tickdeck.mockserver.options import options_of
 from tickdeck.mockserver.server import Player
 
@@ -429,3 +431,38 @@ async def test_a_key_used_for_rest_alone_does_not_keep_a_run_from_being_done(tap
         await asyncio.to_thread(listen, player)
         await asyncio.wait_for(player.wait_done(), 10)
         assert player.report()["requests"] == {"served": 1, "refused": 0, "missed": 0}
+
+
+def test_a_client_that_comes_the_moment_another_hung_up_finds_the_tape_anew(tape: Cassette) -> None:
+    last = trade("B", 1 + 19 * MILLISECOND).encode()
+    with MockServer(tape, speed="max", settle=0) as market:
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", market.port), timeout=10) as bot:
+                bot.sendall(HANDSHAKE + masked("auth", "test") + masked("subscribe", "T.*"))
+                heard = b""
+                while last not in heard:
+                    assert (piece := bot.recv(65536))
+                    heard += piece
+        market.wait_left()
+        assert [row["frames"] for row in market.report()["clients"]] == [20] * 30
+
+
+HANDSHAKE = (
+    b"GET /stocks HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def masked(action: str, params: str) -> bytes:
+    """A client's message as it stands on the wire, under a mask of zeros."""
+    payload = json.dumps({"action": action, "params": params}).encode()
+    return bytes((0x81, 0x80 | len(payload), 0, 0, 0, 0)) + payload
+
+
+def test_a_socket_whose_other_side_closed_is_known_before_it_is_read() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        assert not is_hung_up(here.fileno())
+        there.shutdown(socket.SHUT_RDWR)
+        assert is_hung_up(here.fileno()) is hasattr(select, "POLLRDHUP")
+    assert not is_hung_up(-1)
