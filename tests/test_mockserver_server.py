@@ -441,7 +441,8 @@ def test_a_client_that_comes_the_moment_another_hung_up_finds_the_tape_anew(tape
                 bot.sendall(HANDSHAKE + masked("auth", "test") + masked("subscribe", "T.*"))
                 heard = b""
                 while last not in heard:
-                    assert (piece := bot.recv(65536))
+                    piece = bot.recv(65536)
+                    assert piece
                     heard += piece
         market.wait_left()
         assert [row["frames"] for row in market.report()["clients"]] == [20] * 30
