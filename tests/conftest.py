@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tickdeck.cassette.files import Recording, open_cassette
 from tickdeck.cassette.indexing import STATUS, Event, Holding
@@ -22,6 +23,10 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
+
+# What must hold is counted, not timed: a busy machine makes examples slowly, and that proves nothing.
+settings.register_profile("counted", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("counted")
 
 
 class LetterIndexer:
