@@ -121,8 +121,10 @@ class Connection:
     @property
     def hung_up(self) -> bool:
         """Whether the client is gone and this was not noticed yet."""
-        there = None if self._transport is None else self._transport.get_extra_info("socket")
-        return there is not None and not self.session.account.left and is_hung_up(there.fileno())
+        transport = self._transport
+        if transport is None or self.session.account.left:
+            return False
+        return transport.is_closing() or is_hung_up(transport.get_extra_info("socket").fileno())
 
     @property
     def has_read(self) -> bool:
