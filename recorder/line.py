@@ -78,7 +78,7 @@ class Line:
         try:
             await self._socket.send_frame(payload, WSMsgType.CLOSE)
         except (ClientError, ConnectionError):
-            pass
+            pass  # it is closed already, which is what was wanted
 
     async def leave(self, end: End) -> None:
         """Close, and read on for the answer: what is not read when a socket goes can undo what was sent."""

@@ -131,7 +131,7 @@ async def _broken(request: web.BaseRequest, answer: Answer) -> web.StreamRespons
         await response.prepare(request)
         await response.write(answer.body)
     except ConnectionError:
-        pass
+        pass  # the client is gone; what it was to be told was that this broke off
     if request.transport is not None:
         request.transport.close()
     return response
