@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from tickdeck.dialects.channels import wildcard_of
-from tickdeck.mockserver.reel import Cutter, row_of
+from tickdeck.mockserver.cutter import Cutter, row_of
 from tickdeck.mockserver.tape import View
 
 

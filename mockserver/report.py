@@ -18,7 +18,7 @@ import xxhash
 
 from tickdeck.cassette.errors import FormatError
 from tickdeck.mockserver.counting import EventCounts
-from tickdeck.mockserver.reel import Cutter
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.session import Account, Session
 from tickdeck.mockserver.timeline import Timeline
 

@@ -23,10 +23,11 @@ from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry, Journal
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
 from tickdeck.mockserver.options import SECOND, PlayOptions
-from tickdeck.mockserver.reel import Cutter, Ending
+from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import Lateness, client_report, situation
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session

@@ -16,7 +16,7 @@ from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Track
 from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.counting import EventCounts
-from tickdeck.mockserver.reel import Cutter
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.tape import Tape
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]

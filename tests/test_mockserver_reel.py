@@ -22,7 +22,8 @@ from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.channels import wildcard_of
 from tickdeck.dialects.polygon import POLYGON
-from tickdeck.mockserver.reel import PIECES_AT_ONCE, Batch, Change, Cutter, Ending, Reel, wants
+from tickdeck.mockserver.cutter import Cutter, wants
+from tickdeck.mockserver.reel import PIECES_AT_ONCE, Batch, Change, Ending, Reel
 from tickdeck.mockserver.report import TapeDigest
 from tickdeck.mockserver.tape import Tape
 
@@ -342,7 +343,8 @@ def test_who_begins_in_the_middle_is_sent_nothing_from_before(busy: Teller) -> N
 HASHING = """
 import sys
 from tickdeck.cassette.files import open_cassette
-from tickdeck.mockserver.reel import Cutter, Reel
+from tickdeck.mockserver.cutter import Cutter
+from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.report import TapeDigest
 from tickdeck.mockserver.tape import Tape
 digest = TapeDigest()

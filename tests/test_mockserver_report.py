@@ -16,9 +16,9 @@ from tickdeck.cassette.records import Record
 from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.conversation import Conversation
 from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import MAX
-from tickdeck.mockserver.reel import Cutter
 from tickdeck.mockserver.report import Lateness, TapeDigest, channel_counts, client_report
 from tickdeck.mockserver.session import Account, Interval, Session
 from tickdeck.mockserver.tape import Tape, Tapes

@@ -15,7 +15,7 @@ from tickdeck.cassette.reader import Cassette, Contents
 from tickdeck.cassette.records import TEXT, Frame, Gap, Header, Record, Sender, TrackOpened
 from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.polygon import POLYGON
-from tickdeck.mockserver.reel import Cutter
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.tape import Tape, TapeGap, Tapes, zero_of
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]

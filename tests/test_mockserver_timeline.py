@@ -11,10 +11,11 @@ import pytest
 
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import Channels, OnReturn, PlayOptions, Start, StartOn
 from tickdeck.mockserver.playhead import MAX, REAL_TIME, Speed
-from tickdeck.mockserver.reel import Cutter, Reel
+from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.tape import Tapes
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline, Timelines
 
