@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.reader import Cassette
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import options_of
+from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Line, Player
 
 Result = TypeVar("Result")
@@ -29,25 +28,6 @@ Result = TypeVar("Result")
 
 class WaitTimeoutError(TickdeckError, TimeoutError):
     """What was waited for did not come; the text says where things stood."""
-
-
-class OptionWords(TypedDict, total=False):
-    """The options of `MockServer`, as `tickdeck.mockserver.options.options_of` takes them; times in seconds."""
-
-    speed: str | float | Fraction
-    start_on: str | Iterable[str]
-    settle: float
-    on_return: str
-    at_end: str
-    repeats: str | None
-    profile: str | None
-    keys: Iterable[str] | None
-    reject_keys: Iterable[str]
-    not_entitled: Iterable[str]
-    feed: str | None
-    host: str
-    port: int
-    auth_timeout: float
 
 
 class _Handle:
