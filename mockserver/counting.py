@@ -20,7 +20,7 @@ class EventCounts:
 
     def __init__(self, cutter: Cutter, places: Iterable[tuple[str, int]]) -> None:
         self._cutter = cutter
-        self._last_seq = cutter.tape.last_seq
+        self._last_seq = cutter.tape.recorded_last_seq
         self._totals = self._all_totals()
         inside: dict[str, set[int]] = {}
         for channel, seq in places:

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.reader import Cassette
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import OptionWords, options_of
-from tickdeck.mockserver.server import Line, Player
+from tickdeck.mockserver.server import Player
+from tickdeck.mockserver.telling import Line
 
 Result = TypeVar("Result")
-
-
-class WaitTimeoutError(TickdeckError, TimeoutError):
-    """What was waited for did not come; the text says where things stood."""
 
 
 class _Handle:
@@ -53,19 +49,19 @@ class AsyncMarket(_Handle):
 
     def drop(self, *, code: int | None = None, reason: str = "") -> None:
         """Lose every client: with a close frame of ``code``, or without one."""
-        self._player.drop(code=code, reason=reason)
+        self._player.controls.drop(code=code, reason=reason)
 
     async def wait_started(self, timeout: float = 30) -> None:
         """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
-        await _wait(self._player, self._player.wait_started, "the start of the tape", timeout)
+        await self._player.controls.wait("started", timeout=timeout)
 
     async def wait_finished(self, timeout: float = 30) -> None:
         """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
-        await _wait(self._player, self._player.wait_finished, "the end of the tape", timeout)
+        await self._player.controls.wait("finished", timeout=timeout)
 
     async def wait_left(self, timeout: float = 30) -> None:
         """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
-        await _wait(self._player, self._player.wait_left, "the last client to leave", timeout)
+        await self._player.controls.wait("left", timeout=timeout)
 
 
 class PlainMarket(_Handle):
@@ -81,19 +77,19 @@ class PlainMarket(_Handle):
 
     def drop(self, *, code: int | None = None, reason: str = "") -> None:
         """Lose every client: with a close frame of ``code``, or without one."""
-        self._call(lambda: self._player.drop(code=code, reason=reason))
+        self._call(lambda: self._player.controls.drop(code=code, reason=reason))
 
     def wait_started(self, timeout: float = 30) -> None:
         """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
-        self._run(_wait(self._player, self._player.wait_started, "the start of the tape", timeout))
+        self._run(self._player.controls.wait("started", timeout=timeout))
 
     def wait_finished(self, timeout: float = 30) -> None:
         """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
-        self._run(_wait(self._player, self._player.wait_finished, "the end of the tape", timeout))
+        self._run(self._player.controls.wait("finished", timeout=timeout))
 
     def wait_left(self, timeout: float = 30) -> None:
         """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
-        self._run(_wait(self._player, self._player.wait_left, "the last client to leave", timeout))
+        self._run(self._player.controls.wait("left", timeout=timeout))
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -188,11 +184,3 @@ class _Thread:
 
     def _submit(self, work: Coroutine[Any, Any, None]) -> Future[None]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-
-async def _wait(player: Player, wait: Callable[[], Awaitable[None]], what: str, timeout: float) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await wait()
-    except TimeoutError:
-        raise WaitTimeoutError(f"waited {timeout:g} s for {what}; {player.situation()}") from None

@@ -89,6 +89,8 @@ class Tape:
         self._tracks = {track.track: track for track in tracks if self.feed in (None, track.feed)}
         self._refs = [ref for ref in cassette.chunk_refs() if not self._tracks.keys().isdisjoint(ref.tracks)]
         self.gaps = _gaps(cassette.survey, market, self._tracks.values(), self.zero_ns)
+        self.stop_ns: int | None = None
+        """Frames at or behind this position are not played."""
         self._ownership = Ownership(self._tracks.values())
         latest = (ref.max_offset_ns - self.zero_ns for ref in self._refs)
         self._floors = list(accumulate(latest, max, initial=0))
@@ -118,14 +120,27 @@ class Tape:
                 counts[channel] = counts.get(channel, 0) + seen.events
         return counts
 
-    @cached_property
+    @property
     def end_ns(self) -> int:
-        """The position of the last frame; -1 if there is none."""
-        return self.position_behind(self.last_seq + 1)
+        """The position of the last frame that is played, or where playing was told to stop; -1 if there is none."""
+        return self._recorded_end_ns if self.stop_ns is None else min(self._recorded_end_ns, self.stop_ns)
+
+    @cached_property
+    def _recorded_end_ns(self) -> int:
+        return self.position_behind(self.recorded_last_seq + 1)
 
     @property
     def last_seq(self) -> int:
-        """The sequence of the last frame; -1 if there is none."""
+        """The sequence of the last frame that is played; -1 if there is none."""
+        return self.recorded_last_seq if self.stop_ns is None else self._stopped_last_seq
+
+    @cached_property
+    def _stopped_last_seq(self) -> int:
+        return min(self.recorded_last_seq, self.seq_behind((self.stop_ns or 0) - 1) - 1)
+
+    @cached_property
+    def recorded_last_seq(self) -> int:
+        """The sequence of the last frame on the cassette; -1 if there is none."""
         lasts = [seen.last_seq for track in self._tracks.values() for seen in track.channels.values()]
         return max(lasts, default=-1)
 
@@ -165,7 +180,7 @@ class Tape:
             return BEGINNING
         number = bisect_right(self._floors, position_ns, lo=1) - 1
         if number == self.pieces:
-            return self.last_seq + 1
+            return self.recorded_last_seq + 1
         view = self.view(number)
         row = bisect_right(view.positions, position_ns)
         return view.seqs[row] if row < len(view.seqs) else self.seq_after(number)
@@ -179,6 +194,20 @@ class Tape:
                 return view.positions[row - 1]
             number -= 1
         return -1
+
+    def frame_at(self, seq: int) -> tuple[int, int] | None:
+        """Sequence and position of the first frame that is played at or behind ``seq``."""
+        for number in range(self.piece_of_seq(seq), self.pieces):
+            view = self.view(number)
+            if (row := bisect_left(view.seqs, seq)) < len(view.seqs):
+                found = view.seqs[row], view.positions[row]
+                return found if found[0] <= self.last_seq else None
+        return None
+
+    def next_position(self, position_ns: int) -> int | None:
+        """The position of the first frame that is played behind a position."""
+        found = self.frame_at(self.seq_behind(position_ns))
+        return None if found is None else found[1]
 
     def _make_view(self, number: int) -> View:
         chunk = self._cassette.chunk(self._refs[number].number)
@@ -255,6 +284,9 @@ class Tapes:
 
     def __init__(self, cassette: Cassette, *, feed: str | None = None) -> None:
         self.zero_ns = zero_of(cassette.survey)
+        self.begin_ns = 0
+        """Where playing begins."""
+        self._stop_ns: int | None = None
         self._cassette = cassette
         recorded = dict.fromkeys(track.market for track in cassette.survey.tracks.values())
         self._recorded = tuple(recorded)
@@ -275,3 +307,23 @@ class Tapes:
     def end_ns(self) -> int:
         """The position of the last frame on any of them; -1 if there is none."""
         return max((tape.end_ns for tape in self._tapes.values()), default=-1)
+
+    def cut_to(self, begin_ns: int, stop_ns: int | None) -> None:
+        """Play from one position up to another, before anything is played; `UsageError` if nothing is there."""
+        if begin_ns >= (self.end_ns if stop_ns is None else stop_ns):
+            raise UsageError(
+                f"there is no tape to play from {_seconds(begin_ns)} to "
+                f"{'its end at ' + _seconds(self.end_ns) if stop_ns is None else _seconds(stop_ns)}"
+            )
+        self.begin_ns, self._stop_ns = max(begin_ns, 0), stop_ns
+        for tape in self._tapes.values():
+            tape.stop_ns = stop_ns
+
+    def next_position(self, markets: Iterable[str], position_ns: int) -> int | None:
+        """The position of the first frame of any of the markets behind a position."""
+        found = (self.of(market).next_position(position_ns) for market in markets)
+        return min((each for each in found if each is not None), default=None)
+
+
+def _seconds(position_ns: int) -> str:
+    return f"{position_ns / 1e9:+.9g}s"
