@@ -152,7 +152,7 @@ def test_the_lines_of_record_are_documented_field_by_field():
 
 
 COMMON = {"kind", "client", "timeline", "market", "position_ns", "market_time"}
-OPTIONAL = {"trouble"}
+OPTIONAL = {"trouble", "stub"}
 
 
 async def test_the_lines_of_play_are_documented_field_by_field(tmp_path):
@@ -190,8 +190,8 @@ async def use_everything(player):
                 ("unsubscribe", "T.AAPL"),
             ):
                 await socket.send_json({"action": action, "params": params})
-            await player.wait_finished()
-        await player.wait_left()
+            await player.waits.finished()
+        await player.waits.left()
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
