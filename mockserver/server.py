@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tickdeck import dialects
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
@@ -54,7 +54,7 @@ class Player:
 
     def __init__(
         self,
-        cassette: Cassette,
+        cassette: Readable,
         options: PlayOptions | None = None,
         *,
         tell: Callable[[Line], None] | None = None,
@@ -382,7 +382,7 @@ class Player:
 
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
-        wall_ns = self._cassette.header.epoch_ns + self._tapes.zero_ns + max(position_ns, 0)
+        wall_ns = self._cassette.wall_ns(self._tapes.zero_ns + max(position_ns, 0))
         moment = _EPOCH + timedelta(microseconds=wall_ns // 1000)
         return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
