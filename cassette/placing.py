@@ -189,9 +189,10 @@ def distances(places: Sequence[Place]) -> list[Gap]:
                 continue
             if now.opened_ns < last.end_ns:
                 raise UsageError(_overlap(market, last, now))
-            seq = each.move.seq + each.recording.first_seq
-            reason = f"nothing was recorded between {last.name} and {now.name}"
-            gaps.append(Gap(seq, last.end_ns, now.heard_ns, market, reason))
+            if now.heard_ns > last.end_ns:
+                seq = each.move.seq + each.recording.first_seq
+                reason = f"nothing was recorded between {last.name} and {now.name}"
+                gaps.append(Gap(seq, last.end_ns, now.heard_ns, market, reason))
     return gaps
 
 

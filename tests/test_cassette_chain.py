@@ -260,6 +260,14 @@ def test_at_wall_time_the_distance_stays_and_is_a_gap(seal: Seal) -> None:
     assert whole.wall_ns(DAY) == TUESDAY.epoch_ns
 
 
+def test_at_wall_time_what_follows_at_once_leaves_no_gap(seal: Seal) -> None:
+    tail = [
+        TrackOpened(0, 12 * SECOND, 0, "stocks", "socket"),
+        Frame(1, 12 * SECOND, 0, SERVER, TEXT, b"[{T:B}]"),
+    ]
+    assert chain([seal(talk()), seal(tail)], order=Chain.WALL).survey.gaps == []
+
+
 def test_what_is_open_at_the_end_ends_there_and_that_is_no_loss(seal: Seal) -> None:
     survey = chain([seal(talk()), seal(talk(), TUESDAY)]).survey
     first, second = survey.tracks.values()
