@@ -29,7 +29,7 @@ from tickdeck.cassette.disk import (
 from tickdeck.cassette.errors import FormatError, StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.places import PART, expand, find, open_segments, part_of, segments_of
-from tickdeck.cassette.placing import Chain
+from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.reader import Cassette, open_sealed, open_unsealed
 from tickdeck.cassette.records import Frame, Header, Record
@@ -269,11 +269,12 @@ def open_cassette(path: str | os.PathLike[str], *, indexer: Indexer | None = Non
 def open_cassettes(
     paths: Iterable[str | os.PathLike[str]],
     *,
-    order: Chain = Chain.BACK_TO_BACK,
+    order: str = Chain.BACK_TO_BACK,
     indexer: Indexer | None = None,
 ) -> Readable:
     """Open several cassettes as one, in the order given; a path with ``*`` is all that it matches, by name.
 
+    ``order`` is ``back-to-back`` or ``wall``.
     UsageError when a pattern matches nothing, and as `chain` and `open_cassette` do.
     """
     with ExitStack() as held:
@@ -282,7 +283,7 @@ def open_cassettes(
             for pattern in paths
             for path in expand(Path(pattern))
         ]
-        whole = chain(cassettes, order=order)
+        whole = chain(cassettes, order=chain_of(order))
         held.pop_all()
         return whole
 

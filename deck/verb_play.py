@@ -114,7 +114,7 @@ def command(run: tuple[str, ...], /, files: tuple[Path, ...], **flags: Any) -> i
     from tickdeck.playing import Ends, play
 
     ends = Ends(once=flags["once"], wait_ns=flags["wait"], allow_unmatched=flags["allow_unmatched"])
-    with open_cassettes(files, order=Chain(flags["chain"])) as cassette:
+    with open_cassettes(files, order=flags["chain"]) as cassette:
         return play(cassette, options, ends=ends, command=run, as_json=flags["as_json"])
 
 

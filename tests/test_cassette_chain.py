@@ -66,19 +66,14 @@ def seal(letters: Any) -> Seal:
     return make
 
 
-def talk(track: int = 0, market: str = "stocks", *, since: int = 0, first_seq: int = 0) -> list[Record]:
+def talk(track: int = 0, market: str = "stocks") -> list[Record]:
     """A connection that idles, asks, subscribes, hears two trades a second apart, and is open at the end."""
-    at = [
+    return [
         TrackOpened(0, 0, track, market, "socket"),
         Interaction(1, 1 * SECOND, 1 * SECOND, 2 * SECOND, 0, "GET", "https://a/b", 200, body=b"answer"),
         Frame(2, 10 * SECOND, track, SERVER, TEXT, b"[{status +T.A}]"),
         Frame(3, 11 * SECOND, track, SERVER, TEXT, b"[{T:A 1}]"),
         Frame(4, 12 * SECOND, track, SERVER, TEXT, b"[{T:A 2}]"),
-    ]
-    times = {"offset_ns": since}
-    return [
-        replace(each, seq=each.seq + first_seq, **{name: each.offset_ns + by for name, by in times.items()})
-        for each in at
     ]
 
 
@@ -107,7 +102,6 @@ payloads = st.sampled_from(
 kinds = st.one_of(
     st.builds(Frame, st.just(0), st.just(0), st.integers(0, 2), st.just(SERVER), st.just(TEXT), payloads),
     st.builds(Frame, st.just(0), st.just(0), st.integers(0, 2), st.just(CLIENT), st.just(PING), payloads),
-    st.builds(TrackOpened, st.just(0), st.just(0), st.integers(0, 2), st.sampled_from(["stocks", "fx"])),
     st.builds(TrackClosed, st.just(0), st.just(0), st.integers(0, 2), st.just(SERVER), st.just(1000)),
     st.builds(Anchor, st.just(0), st.just(0), st.integers(0, 9)),
     st.builds(Profile, st.just(0), st.just(0), st.just({"greeting": "hello"})),
@@ -118,27 +112,28 @@ kinds = st.one_of(
 
 @st.composite
 def stories(draw: st.DrawFn) -> list[Record]:
-    """Records of any kind; each track is opened once at most, offsets may step back."""
-    records: list[Record] = []
-    opened: set[int] = set()
-    for kind in draw(st.lists(kinds, max_size=14)):
-        if isinstance(kind, TrackOpened):
-            if kind.track in opened:
-                continue
-            opened.add(kind.track)
-        if isinstance(kind, Frame):
-            opened.add(kind.track)
-        seq, at = len(records), 10 * len(records) + draw(st.integers(-12, 12))
-        moved = replace(kind, seq=seq, offset_ns=at)
-        if isinstance(moved, Interaction):
+    """Records of any kind; each track is opened before it is used, and once; offsets may step back."""
+    tracks = [TrackOpened(0, 0, track, draw(st.sampled_from(["stocks", "fx"]))) for track in range(3)]
+    opened = tracks[: draw(st.integers(0, 3))]
+    told = [
+        kind
+        for kind in draw(st.lists(kinds, max_size=12))
+        if not isinstance(kind, Frame | TrackClosed) or kind.track < len(opened)
+    ]
+    return [
+        placed(kind, seq, 10 * seq + draw(st.integers(-12, 12))) for seq, kind in enumerate([*opened, *told])
+    ]
+
+
+def placed(kind: Record, seq: int, at: int) -> Record:
+    match kind:
+        case Interaction():
             end_ns = 10 * seq - 12  # recorded when it is complete
-            moved = replace(
-                moved, offset_ns=end_ns - 25, first_byte_ns=end_ns - 1, end_ns=end_ns, interaction=seq
-            )
-        if isinstance(moved, Gap):
-            moved = replace(moved, end_ns=at + 5)
-        records.append(moved)
-    return records
+            times = {"offset_ns": end_ns - 25, "first_byte_ns": end_ns - 1, "end_ns": end_ns}
+            return replace(kind, seq=seq, interaction=seq, **times)
+        case Gap():
+            return replace(kind, seq=seq, offset_ns=at, end_ns=at + 5)
+    return replace(kind, seq=seq, offset_ns=at)
 
 
 def bytes_of(record: Record) -> object:
