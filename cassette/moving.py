@@ -7,7 +7,7 @@ the track are new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from operator import add
@@ -65,7 +65,9 @@ def moved_chunk(chunk: Chunk, move: Move, *, number: int) -> Chunk:
 
 def moved(lane: Lane, *, seq: int, offset_ns: int, track: int, floor_ns: int | None = None) -> Lane:
     """A lane with numbers added to its sequences, offsets and track; the other columns are shared."""
-    offsets = lane.offsets if floor_ns is None else map(max, lane.offsets, repeat(floor_ns))
+    offsets: Iterable[int] = lane.offsets
+    if floor_ns is not None and min(lane.offsets) < floor_ns:
+        offsets = map(max, lane.offsets, repeat(floor_ns))
     return Lane(
         lane.track + track,
         list(map(add, lane.seqs, repeat(seq))),
