@@ -33,6 +33,7 @@ class Ends:
     once: bool = False
     wait_ns: int | None = None
     allow_unmatched: bool = False
+    max_lateness_ns: int | None = None
 
     @property
     def patience_ns(self) -> int | None:

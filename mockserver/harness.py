@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import options_of
+from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Line, Player
 
 Result = TypeVar("Result")
@@ -30,25 +29,6 @@ Result = TypeVar("Result")
 
 class WaitTimeoutError(TickdeckError, TimeoutError):
     """What was waited for did not come; the text says where things stood."""
-
-
-class OptionWords(TypedDict, total=False):
-    """The options of `MockServer`, as `tickdeck.mockserver.options.options_of` takes them; times in seconds."""
-
-    speed: str | float | Fraction
-    start_on: str | Iterable[str]
-    settle: float
-    on_return: str
-    at_end: str
-    repeats: str | None
-    profile: str | None
-    keys: Iterable[str] | None
-    reject_keys: Iterable[str]
-    not_entitled: Iterable[str]
-    feed: str | None
-    host: str
-    port: int
-    auth_timeout: float
 
 
 class _Handle:

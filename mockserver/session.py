@@ -24,9 +24,9 @@ from tickdeck.dialects.effects import (
     Subscribed,
     Unsubscribed,
 )
+from tickdeck.mockserver.choices import AtEnd
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import AtEnd
 from tickdeck.mockserver.reel import Batch, Ending, Reel
 from tickdeck.mockserver.tape import BEGINNING
 from tickdeck.mockserver.timeline import Timeline, Timelines

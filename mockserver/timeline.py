@@ -15,8 +15,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from tickdeck.mockserver.choices import Channels, OnReturn, StartOn
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import Channels, OnReturn, PlayOptions, StartOn
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import Playhead
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.shelf import Visits
@@ -74,7 +75,7 @@ class Timeline:
     @property
     def paced(self) -> bool:
         """Whether the tape has a pace (any speed but max)."""
-        return self.options.speed.factor is not None
+        return self.options.speed.paced
 
     def position(self, now_ns: int) -> int:
         """Nanoseconds of tape that have passed; -1 before the start."""
@@ -177,8 +178,8 @@ class Timeline:
     def _start(self, now_ns: int) -> Entry:
         self.started = True
         self._settle_at_ns = None
-        factor = self.options.speed.factor
-        self._playhead = None if factor is None else Playhead(factor, now_ns=now_ns)
+        speed = self.options.speed
+        self._playhead = Playhead(speed.factor, now_ns=now_ns) if speed.paced else None
         return self._entry("started", now_ns)
 
     def _gaps(self, now_ns: int) -> Iterator[Entry]:

@@ -22,8 +22,9 @@ from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.effects import Hang
 from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.choices import AtEnd, OnReturn, StartOn
 from tickdeck.mockserver.cutter import Cutter, wants
-from tickdeck.mockserver.options import AtEnd, OnReturn, PlayOptions, StartOn
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import MAX, Speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import channel_counts

@@ -11,9 +11,10 @@ import pytest
 
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
+from tickdeck.mockserver.choices import Channels, OnReturn, Start, StartOn
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import Channels, OnReturn, PlayOptions, Start, StartOn
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import MAX, REAL_TIME, Speed
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.tape import Tapes

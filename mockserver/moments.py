@@ -1,0 +1,125 @@
+"""Places on the tape as a person names them: ``+90s``, ``09:31:05``, a full timestamp with its zone.
+
+A time of day is market time, in the exchange's zone: the first moment at or behind
+the tape's zero at which the exchange's clock showed it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from fractions import Fraction
+from typing import Final, TypeAlias
+
+from tickdeck.cassette.errors import UsageError
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS: Final = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+    "d": 86_400 * 10**9,
+}
+_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
+_WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})+")
+_CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?")
+_FRACTION: Final = re.compile(r"(?<=:\d\d)[.,](\d{1,9})")
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """So many nanoseconds behind the tape's zero."""
+
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOfDay:
+    """What the exchange's clock shows, in nanoseconds since its midnight."""
+
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Nanoseconds since 1970, UTC."""
+
+    ns: int
+
+
+Moment: TypeAlias = Offset | TimeOfDay | Instant
+
+
+def parse_duration(text: str) -> int | None:
+    """Nanoseconds of ``50ms``, ``60s``, ``1h30m``, ``2d``; a bare number is seconds; ``None`` if it is no duration."""
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        text += "s"
+    if not _WHOLE.fullmatch(text):
+        return None
+    return int(sum(Fraction(amount) * _UNITS[unit] for amount, unit in _PIECE.findall(text)))
+
+
+def parse_moment(what: str, text: str) -> Moment:
+    """The place that ``text`` names; `UsageError`, which begins with ``what``, if it names none."""
+    if (ns := parse_duration(text.removeprefix("+"))) is not None:
+        return Offset(ns)
+    if (clock := _CLOCK.fullmatch(text)) is not None:
+        return _time_of_day(what, text, clock)
+    return _instant(what, text)
+
+
+def _time_of_day(what: str, text: str, clock: re.Match[str]) -> TimeOfDay:
+    hours, minutes, seconds = (int(part or 0) for part in clock.groups()[:3])
+    if hours > 23 or minutes > 59 or seconds > 59:
+        raise UsageError(f"{what}: {text!r} is no time of day; write 09:31:05")
+    return TimeOfDay(((hours * 60 + minutes) * 60 + seconds) * 10**9 + _nanoseconds(clock[4]))
+
+
+def _instant(what: str, text: str) -> Instant:
+    fraction = _FRACTION.search(text)
+    try:
+        instant = datetime.fromisoformat(_FRACTION.sub("", text))
+    except ValueError:
+        raise UsageError(
+            f"{what}: {text!r} is no place on a tape; write +90s, 09:31:05 or 2020-01-02T14:30:05Z"
+        ) from None
+    if instant.tzinfo is None:
+        raise UsageError(f"{what}: {text!r} names no zone; end it with Z or an offset such as -05:00")
+    return Instant(_ns_since_1970(instant) + _nanoseconds(fraction[1] if fraction else None))
+
+
+def _nanoseconds(fraction: str | None) -> int:
+    return int((fraction or "0").ljust(9, "0"))
+
+
+def _ns_since_1970(instant: datetime) -> int:
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 10**9
+
+
+def position_of(moment: Moment, *, zero_wall_ns: int, zone: tzinfo) -> int:
+    """Nanoseconds from the tape's zero, which was at ``zero_wall_ns`` (since 1970), to the moment; may be negative."""
+    match moment:
+        case Offset(ns):
+            return ns
+        case Instant(ns):
+            return ns - zero_wall_ns
+        case TimeOfDay(ns):
+            return _next_showing(ns, zero_wall_ns, zone) - zero_wall_ns
+
+
+def _next_showing(clock_ns: int, from_ns: int, zone: tzinfo) -> int:
+    """When, at or behind ``from_ns``, the clock in ``zone`` first shows the time of day."""
+    day = datetime.fromtimestamp(from_ns // 10**9, tz=UTC).astimezone(zone).date()
+    shown = _at(day, clock_ns, zone)
+    return shown if shown >= from_ns else _at(day + timedelta(days=1), clock_ns, zone)
+
+
+def _at(day: date, clock_ns: int, zone: tzinfo) -> int:
+    seconds, rest = divmod(clock_ns, 10**9)
+    clock = time(seconds // 3600, seconds // 60 % 60, seconds % 60)
+    return _ns_since_1970(datetime.combine(day, clock, tzinfo=zone)) + rest
