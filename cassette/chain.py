@@ -70,6 +70,15 @@ class Chained:
         at = bisect_right(self._clocks, offset_ns, lo=1, key=lambda clock: clock[0]) - 1
         return self._clocks[at][1] + offset_ns
 
+    def offset_of(self, wall_ns: int) -> int:
+        """The first offset at which the wall clock shows a moment, or else is past it."""
+        for _, zero_ns in self._clocks:
+            offset_ns = wall_ns - zero_ns
+            if offset_ns >= self._clocks[0][0] and self.wall_ns(offset_ns) == wall_ns:
+                return offset_ns
+        later = (start_ns for start_ns, zero_ns in self._clocks if start_ns + zero_ns > wall_ns)
+        return next(later, wall_ns - self._clocks[-1][1])
+
     @cached_property
     def _refs(self) -> Sequence[ChunkRef]:
         moves = ((ref, move) for cassette, move in self._parts for ref in cassette.chunk_refs())

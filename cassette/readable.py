@@ -47,6 +47,10 @@ class Readable(Protocol):
         """The wall clock of the recording at an offset: nanoseconds since 1970 (UTC)."""
         ...
 
+    def offset_of(self, wall_ns: int) -> int:
+        """The first offset at which the wall clock shows a moment, or else is past it; what `wall_ns` undoes."""
+        ...
+
     def chunk_refs(self) -> Sequence[ChunkRef]:
         """One reference a chunk, without decoding any."""
         ...

@@ -81,6 +81,10 @@ class Cassette:
         """The wall clock of the recording at an offset: nanoseconds since 1970 (UTC)."""
         return self.header.epoch_ns + offset_ns
 
+    def offset_of(self, wall_ns: int) -> int:
+        """The offset at which the wall clock shows a moment."""
+        return wall_ns - self.header.epoch_ns
+
     def chunk_refs(self) -> Sequence[ChunkRef]:
         """One reference a chunk, without decoding any."""
         return self._contents.refs

@@ -240,6 +240,25 @@ def test_what_a_recording_did_before_its_zero_lies_on_the_seam(seal: Seal) -> No
     assert whole.wall_ns(seam) == TUESDAY.epoch_ns + 10 * SECOND
 
 
+def test_a_moment_is_found_where_the_wall_clock_shows_it(seal: Seal) -> None:
+    whole = chain([seal(talk()), seal(talk(), TUESDAY)])
+    seam = 12 * SECOND + 1
+    for offset_ns in (0, 7, seam - 1, seam, seam + 1, seam + 99 * SECOND):
+        assert whole.offset_of(whole.wall_ns(offset_ns)) == offset_ns
+    assert whole.offset_of(MONDAY.epoch_ns + 3600 * SECOND) == seam
+    assert whole.offset_of(MONDAY.epoch_ns - 3600 * SECOND) == 0
+    single = seal(talk())
+    assert single.offset_of(single.wall_ns(5)) == 5
+
+
+def test_a_moment_is_found_though_the_later_day_is_played_first(seal: Seal) -> None:
+    whole = chain([seal(talk(), TUESDAY), seal(talk())])
+    seam = 12 * SECOND + 1
+    assert whole.offset_of(MONDAY.epoch_ns + 11 * SECOND) == seam + SECOND
+    assert whole.offset_of(TUESDAY.epoch_ns + 11 * SECOND) == 11 * SECOND
+    assert whole.offset_of(TUESDAY.epoch_ns + 99 * SECOND) > whole.survey.last_offset_ns
+
+
 def test_the_next_begins_when_the_last_answer_is_there(seal: Seal) -> None:
     slow = Interaction(5, 20 * SECOND, 20 * SECOND, 50 * SECOND, 1, "GET", "https://a/c", 200)
     whole = chain([seal([*talk(), slow]), seal(talk(), TUESDAY)])
