@@ -77,6 +77,14 @@ class Cassette:
         with named(self.name):
             return self._contents.survey(self)
 
+    def wall_ns(self, offset_ns: int) -> int:
+        """The wall clock of the recording at an offset: nanoseconds since 1970 (UTC)."""
+        return self.header.epoch_ns + offset_ns
+
+    def offset_of(self, wall_ns: int) -> int:
+        """The offset at which the wall clock shows a moment."""
+        return wall_ns - self.header.epoch_ns
+
     def chunk_refs(self) -> Sequence[ChunkRef]:
         """One reference a chunk, without decoding any."""
         return self._contents.refs

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tickdeck.cassette.errors import ReplayError, UsageError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.options import PlayOptions
@@ -42,7 +42,7 @@ class Ends:
 
 
 def play(
-    cassette: Cassette, options: PlayOptions, *, ends: Ends, command: tuple[str, ...], as_json: bool
+    cassette: Readable, options: PlayOptions, *, ends: Ends, command: tuple[str, ...], as_json: bool
 ) -> int:
     """Play until a signal, the end (``ends``) or the end of ``command``; return the exit code."""
     tell: Callable[[Line], None] = (

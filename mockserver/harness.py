@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from tickdeck.cassette.files import open_cassette
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.files import open_cassettes
+from tickdeck.cassette.placing import Chain, chain_of
+from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Player
@@ -102,14 +103,23 @@ class PlainMarket(_Handle):
 
 
 class MockServer:
-    """A cassette, served. ``cassette`` is a path or an open `Cassette`; the options are those of ``tickdeck play``.
+    """A cassette, served. ``cassette`` is a path, several (one tape, see ``chain``), or an open `Cassette`.
+
+    The options are those of ``tickdeck play``; ``chain`` is ``back-to-back`` or ``wall``.
 
     ``with MockServer("open-auction.cassette", speed="max") as market:`` (plain) or
     ``async with`` (asyncio); `market` has ``http_url``, ``ws_url`` and ``feed``.
     """
 
-    def __init__(self, cassette: str | Path | Cassette, **options: Unpack[OptionWords]) -> None:
+    def __init__(
+        self,
+        cassette: str | Path | Sequence[str | Path] | Readable,
+        *,
+        chain: str = Chain.BACK_TO_BACK,
+        **options: Unpack[OptionWords],
+    ) -> None:
         self._given = cassette
+        self._order = chain_of(chain)
         self._options = options_of(**options)
         self._plain: _Thread | None = None
         self._player: Player | None = None
@@ -148,9 +158,10 @@ class MockServer:
         self._resources.close()
 
     def _make_player(self) -> Player:
-        if isinstance(self._given, Cassette):
+        if not isinstance(self._given, str | Path | Sequence):
             return Player(self._given, self._options)
-        cassette = self._resources.enter_context(open_cassette(self._given))
+        paths = [self._given] if isinstance(self._given, str | Path) else self._given
+        cassette = self._resources.enter_context(open_cassettes(paths, order=self._order))
         try:
             return Player(cassette, self._options)
         except BaseException:

@@ -7,6 +7,7 @@ the tape's zero at which the exchange's clock showed it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from fractions import Fraction
@@ -101,22 +102,48 @@ def _ns_since_1970(instant: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 10**9
 
 
-def position_of(moment: Moment, *, zero_wall_ns: int, zone: tzinfo) -> int:
-    """Nanoseconds from the tape's zero, which was at ``zero_wall_ns`` (since 1970), to the moment; may be negative."""
+def position_of(
+    moment: Moment,
+    *,
+    zone: tzinfo,
+    zero_wall_ns: int,
+    end_wall_ns: int,
+    position_at: Callable[[int], int],
+) -> int:
+    """Nanoseconds from the tape's zero to a moment; may be negative.
+
+    The recording's wall clock (ns since 1970) showed ``zero_wall_ns`` at the zero and
+    ``end_wall_ns`` at the end; ``position_at`` gives the position of any of its readings.
+    """
     match moment:
         case Offset(ns):
             return ns
         case Instant(ns):
-            return ns - zero_wall_ns
+            return position_at(ns)
         case TimeOfDay(ns):
-            return _next_showing(ns, zero_wall_ns, zone) - zero_wall_ns
+            return _next_showing(ns, zone, zero_wall_ns, end_wall_ns, position_at)
 
 
-def _next_showing(clock_ns: int, from_ns: int, zone: tzinfo) -> int:
-    """When, at or behind ``from_ns``, the clock in ``zone`` first shows the time of day."""
-    day = datetime.fromtimestamp(from_ns // 10**9, tz=UTC).astimezone(zone).date()
-    shown = _at(day, clock_ns, zone)
-    return shown if shown >= from_ns else _at(day + timedelta(days=1), clock_ns, zone)
+def _next_showing(
+    clock_ns: int, zone: tzinfo, zero_wall_ns: int, end_wall_ns: int, position_at: Callable[[int], int]
+) -> int:
+    """The first position at or behind the zero at which the clock in ``zone`` shows the time of day.
+
+    On a tape of several days it may be on a later one: a day that was not recorded
+    at that time has no such position of its own.
+    """
+    day = datetime.fromtimestamp(zero_wall_ns // 10**9, tz=UTC).astimezone(zone).date()
+    first = _at(day, clock_ns, zone)
+    if first < zero_wall_ns:
+        day, first = day + timedelta(days=1), _at(day + timedelta(days=1), clock_ns, zone)
+    shown = first
+    while shown <= end_wall_ns:
+        position_ns = position_at(shown)
+        if position_at(shown + 1) > position_ns:  # the clock ran on here: it was recorded
+            return position_ns
+        day += timedelta(days=1)
+        shown = _at(day, clock_ns, zone)
+    return position_at(first)
 
 
 def _at(day: date, clock_ns: int, zone: tzinfo) -> int:

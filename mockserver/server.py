@@ -15,7 +15,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.control import CONTROL, ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.journal import Journal
@@ -36,7 +36,7 @@ class Player:
     """A cassette behind a real local server, in the running event loop."""
 
     def __init__(
-        self, cassette: Cassette, options: PlayOptions | None = None, *, tell: Tell | None = None
+        self, cassette: Readable, options: PlayOptions | None = None, *, tell: Tell | None = None
     ) -> None:
         self.options = options or PlayOptions()
         self.stage = Stage(cassette, self.options, tell=tell)

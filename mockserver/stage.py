@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from tickdeck import dialects
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
@@ -46,7 +46,7 @@ class Stage:
 
     def __init__(
         self,
-        cassette: Cassette,
+        cassette: Readable,
         options: PlayOptions,
         *,
         tell: Callable[[Line], None] | None = None,
@@ -57,8 +57,7 @@ class Stage:
         self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
         self.tapes = Tapes(cassette, feed=options.feed)
         self.failure: TickdeckError | None = None
-        zero_wall_ns = cassette.header.epoch_ns + self.tapes.zero_ns
-        self.teller = Teller(zero_wall_ns, tell)
+        self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
         if options.begin is not None or options.end is not None:
             self.tapes.cut_to(self._begin(options.begin), self._stop(options.end))
         self.timelines = Timelines(options, self.tapes)
@@ -88,8 +87,14 @@ class Stage:
         """The position of a moment; times of day are those of a market's exchange, by default the first one's."""
         markets = self.tapes.recorded
         zone = self.dialect.zone_of(market or (markets[0] if markets else self.dialect.default_market))
-        zero_wall_ns = self.cassette.header.epoch_ns + self.tapes.zero_ns
-        return position_of(moment, zero_wall_ns=zero_wall_ns, zone=ZoneInfo(zone))
+        zero_ns = self.tapes.zero_ns
+        return position_of(
+            moment,
+            zone=ZoneInfo(zone),
+            zero_wall_ns=self.cassette.wall_ns(zero_ns),
+            end_wall_ns=self.cassette.wall_ns(zero_ns + max(self.tapes.recorded_end_ns, 0)),
+            position_at=lambda wall_ns: self.cassette.offset_of(wall_ns) - zero_ns,
+        )
 
     def _begin(self, moment: Moment | None) -> int:
         return 0 if moment is None else max(self.place(moment), 0)

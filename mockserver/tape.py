@@ -25,10 +25,11 @@ from operator import itemgetter, sub
 
 from tickdeck.cassette.chunks import Lane
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.reader import Cassette
-from tickdeck.cassette.survey import Survey, TrackSummary
+from tickdeck.cassette.hearing import outages, zero_of
+from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.survey import TrackSummary
 from tickdeck.dialects.channels import wildcard_of
-from tickdeck.mockserver.ownership import Ownership, end_seq
+from tickdeck.mockserver.ownership import Ownership
 from tickdeck.mockserver.recent import Recent
 
 BEGINNING = 0
@@ -64,23 +65,10 @@ class TapeGap:
     reason: str
 
 
-def zero_of(survey: Survey) -> int:
-    """The cassette's zero, as an offset: its earliest data or subscription, over all markets."""
-    firsts = [
-        first
-        for track in survey.tracks.values()
-        for first in (
-            *(change.offset_ns for change in track.holdings if change.held),
-            *(channel.first_offset_ns for channel in track.channels.values()),
-        )
-    ]
-    return min(firsts, default=survey.first_offset_ns or 0)
-
-
 class Tape:
     """One market of a cassette, ready to be cut for listeners."""
 
-    def __init__(self, cassette: Cassette, *, market: str, feed: str | None = None) -> None:
+    def __init__(self, cassette: Readable, *, market: str, feed: str | None = None) -> None:
         tracks = [track for track in cassette.survey.tracks.values() if track.market == market]
         self.market = market
         self.feed = _the_feed(market, tracks, feed)
@@ -88,7 +76,10 @@ class Tape:
         self._cassette = cassette
         self._tracks = {track.track: track for track in tracks if self.feed in (None, track.feed)}
         self._refs = [ref for ref in cassette.chunk_refs() if not self._tracks.keys().isdisjoint(ref.tracks)]
-        self.gaps = _gaps(cassette.survey, market, self._tracks.values(), self.zero_ns)
+        self.gaps = [
+            TapeGap(gap.offset_ns - self.zero_ns, gap.end_ns - self.zero_ns, gap.reason)
+            for gap in outages(cassette.survey, market, self._tracks.values())
+        ]
         self.stop_ns: int | None = None
         """Frames at or behind this position are not played."""
         self._ownership = Ownership(self._tracks.values())
@@ -123,10 +114,11 @@ class Tape:
     @property
     def end_ns(self) -> int:
         """The position of the last frame that is played, or where playing was told to stop; -1 if there is none."""
-        return self._recorded_end_ns if self.stop_ns is None else min(self._recorded_end_ns, self.stop_ns)
+        return self.recorded_end_ns if self.stop_ns is None else min(self.recorded_end_ns, self.stop_ns)
 
     @cached_property
-    def _recorded_end_ns(self) -> int:
+    def recorded_end_ns(self) -> int:
+        """The position of the last frame on the cassette; -1 if there is none."""
         return self.position_behind(self.recorded_last_seq + 1)
 
     @property
@@ -250,39 +242,10 @@ def _in_order(lanes: Sequence[Lane]) -> tuple[tuple[Run, ...], Sequence[int]]:
     return tuple(runs), seqs
 
 
-def _gaps(survey: Survey, market: str, tracks: Iterable[TrackSummary], zero_ns: int) -> list[TapeGap]:
-    """Outages of a market: those written down, else the silences between a lost track and the next."""
-    written = [
-        TapeGap(gap.offset_ns - zero_ns, gap.end_ns - zero_ns, gap.reason)
-        for gap in survey.gaps
-        if gap.market == market
-    ]
-    return sorted(written or _lost(tracks, zero_ns), key=lambda gap: gap.start_ns)
-
-
-def _lost(tracks: Iterable[TrackSummary], zero_ns: int) -> Iterator[TapeGap]:
-    in_order = sorted(tracks, key=lambda track: track.opened_seq)
-    for at, track in enumerate(in_order):
-        if track.closed_ns is None or track.close_code in (1000, 1001):
-            continue
-        others = [other for other in in_order if other is not track]
-        if any(other.opened_seq < (track.closed_seq or 0) < end_seq(other) for other in others):
-            continue
-        heard_again = [_heard(other) for other in in_order[at + 1 :]]
-        if heard_again:
-            reason = "connection lost" if track.close_code is None else f"closed with {track.close_code}"
-            yield TapeGap(track.closed_ns - zero_ns, min(heard_again) - zero_ns, reason)
-
-
-def _heard(track: TrackSummary) -> int:
-    held = [change.offset_ns for change in track.holdings if change.held]
-    return min([*held, *(seen.first_offset_ns for seen in track.channels.values())], default=track.opened_ns)
-
-
 class Tapes:
     """The tapes of a cassette, one a market; a market that was not recorded has an empty one."""
 
-    def __init__(self, cassette: Cassette, *, feed: str | None = None) -> None:
+    def __init__(self, cassette: Readable, *, feed: str | None = None) -> None:
         self.zero_ns = zero_of(cassette.survey)
         self.begin_ns = 0
         """Where playing begins."""
@@ -307,6 +270,11 @@ class Tapes:
     def end_ns(self) -> int:
         """The position of the last frame on any of them; -1 if there is none."""
         return max((tape.end_ns for tape in self._tapes.values()), default=-1)
+
+    @property
+    def recorded_end_ns(self) -> int:
+        """The same, whatever of it is played."""
+        return max((tape.recorded_end_ns for tape in self._tapes.values()), default=-1)
 
     def cut_to(self, begin_ns: int, stop_ns: int | None) -> None:
         """Play from one position up to another, before anything is played; `UsageError` if nothing is there."""

@@ -15,11 +15,11 @@ Line: TypeAlias = dict[str, object]
 
 
 class Teller:
-    """Writes the journal, and tells what goes into it. ``zero_wall_ns`` is the wall clock at the tape's zero."""
+    """Writes the journal, and tells what goes into it. ``wall_ns`` is the recording's wall clock at a position."""
 
-    def __init__(self, zero_wall_ns: int, tell: Callable[[Line], None] | None) -> None:
+    def __init__(self, wall_ns: Callable[[int], int], tell: Callable[[Line], None] | None) -> None:
         self.journal = Journal()
-        self._zero_wall_ns = zero_wall_ns
+        self._wall_ns = wall_ns
         self._tell = tell or (lambda line: None)
 
     def entry(self, entry: Entry) -> None:
@@ -45,6 +45,5 @@ class Teller:
 
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
-        wall_ns = self._zero_wall_ns + max(position_ns, 0)
-        moment = _EPOCH + timedelta(microseconds=wall_ns // 1000)
+        moment = _EPOCH + timedelta(microseconds=self._wall_ns(max(position_ns, 0)) // 1000)
         return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
