@@ -173,8 +173,8 @@ def decode_chunk(payload: bytes, *, within: Within = nullcontext) -> Chunk:
         raise FormatError(f"a chunk of {summary.ref.records} records has a blob of {len(blob)} bytes")
     described = columns.items("lanes")
     table = LaneTable(described, blob, channels=len(channels), most=MAX_EVENTS, within=within)
-    side = Side(columns, blob, table.end, within)
-    chunk = Chunk(summary.ref.number, channels, tuple(table.lanes), side)
+    side = Side(columns, blob[table.end :], within)
+    chunk = Chunk(summary.ref.number, channels, tuple(table.lanes), side, len(blob))
     if chunk.frames + len(side) != summary.ref.records:
         raise FormatError(f"a chunk of {summary.ref.records} records holds {chunk.frames + len(side)}")
     return chunk
@@ -190,25 +190,22 @@ def check_chunk(chunk: Chunk) -> None:
 class Side(Sequence[Record]):
     """The rows beside the lanes, decoded when first looked at."""
 
-    def __init__(self, columns: Fields, blob: bytes, position: int, within: Within) -> None:
+    def __init__(self, columns: Fields, data: bytes, within: Within) -> None:
         self._columns = columns
-        self._blob = blob
-        self._position = position
+        self._data = data
         self._within = within
-        self._most = min(len(blob) - position, MAX_EVENTS)
+        self._most = min(len(data), MAX_EVENTS)
         self._rows = stored_rows(columns, "side", most=self._most)
-        if (self._rows == 0) != (position == len(blob)):
+        if bool(self._rows) != bool(data):
             raise FormatError(_NOT_FILLED)
 
     @cached_property
     def _records(self) -> tuple[Record, ...]:
         with self._within():
             starts = starts_of(lengths := stored_column(self._columns, "side", most=self._most))
-            if starts[-1] != len(self._blob) - self._position or min(lengths, default=1) < 1:
+            if starts[-1] != len(self._data) or min(lengths, default=1) < 1:
                 raise FormatError(_NOT_FILLED)
-            rows = (
-                self._blob[self._position + start : self._position + end] for start, end in pairwise(starts)
-            )
+            rows = (self._data[start:end] for start, end in pairwise(starts))
             return tuple(record_of(unpack(row)) for row in rows)
 
     def __len__(self) -> int:

@@ -10,9 +10,9 @@ frames without market data, opaque frames, interactions) lies on the *side*.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
-from operator import attrgetter
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import attrgetter, sub
 from typing import Protocol
 
 from tickdeck.cassette.records import TEXT, BodyPart, Frame, Interaction, Record, Sender
@@ -23,7 +23,7 @@ class Lane(Protocol):
 
     Frame ``i`` is ``wire[starts[i]:starts[i + 1]]`` (header included); its payload
     begins at ``payload_starts[i]``. Its events are the ordinals
-    ``first_event[i]:first_event[i + 1]``; event ``e`` is
+    ``first_event[i]:first_event[i + 1]``; event ``e`` lies in frame ``event_rows[e]``, is
     ``wire[event_starts[e]:event_ends[e]]`` on ``chunk.channels[event_channels[e]]``.
     ``postings[c]`` lists, in order, the ordinals of the events of channel id ``c``
     (ids that do not occur in the lane are absent); ``channel_ids`` are its keys,
@@ -49,6 +49,8 @@ class Lane(Protocol):
     def payload_starts(self) -> Sequence[int]: ...
     @property
     def first_event(self) -> Sequence[int]: ...
+    @property
+    def event_rows(self) -> Sequence[int]: ...
     @property
     def event_starts(self) -> Sequence[int]: ...
     @property
@@ -87,6 +89,17 @@ class BuiltLane:
         """The channels that occur in it, rising."""
         return sorted(self.postings)
 
+    @property
+    def event_rows(self) -> Sequence[int]:
+        """The frame of each event."""
+        return rows_of_events(self.first_event)
+
+
+def rows_of_events(first_event: Sequence[int]) -> Sequence[int]:
+    """The row of each event, where each row's first event is given, and at last how many there are."""
+    counts = map(sub, first_event[1:], first_event)
+    return list(chain.from_iterable(map(repeat, range(len(first_event) - 1), counts)))
+
 
 def in_full(lane: Lane) -> BuiltLane:
     """The lane with all its columns as lists; FormatError where one is unsound."""
@@ -110,12 +123,14 @@ class Chunk:
     """One decoded chunk: ``channels[0]`` is always `tickdeck.cassette.indexing.STATUS`.
 
     The rows of a side that was read are decoded when first asked for, as a lane's columns are.
+    ``size`` is the bytes that it was read from; 0 if it was made in memory.
     """
 
     number: int
     channels: tuple[str, ...]
     lanes: tuple[Lane, ...]
     side: Sequence[Record]
+    size: int = field(default=0, compare=False)
 
     @property
     def frames(self) -> int:

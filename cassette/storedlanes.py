@@ -19,7 +19,7 @@ from itertools import accumulate, repeat
 from operator import add, le, sub
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from tickdeck.cassette.chunks import BuiltLane, in_full
+from tickdeck.cassette.chunks import BuiltLane, in_full, rows_of_events
 from tickdeck.cassette.columns import HEAD_SIZE, extremes, room_of, rows_of, starts_of, unpack_column
 from tickdeck.cassette.compression import ZSTD, beginning
 from tickdeck.cassette.errors import FormatError
@@ -119,6 +119,10 @@ class StoredLane:
         if not all(map(le, payload_starts, first_begins)):
             raise FormatError("an event of a lane begins before its frame")
         return Bounds(starts, payload_starts, begins, ends)
+
+    @_unpacked
+    def event_rows(self) -> Sequence[int]:
+        return rows_of_events(self.first_event)
 
     @property
     def starts(self) -> Sequence[int]:
