@@ -18,8 +18,9 @@ from itertools import accumulate, chain, compress, repeat
 from typing import Final, Protocol
 
 from tickdeck.cassette.chunks import Lane
-from tickdeck.dialects.channels import wildcard_of
-from tickdeck.mockserver.picking import Picked, pick_all, pick_events
+from tickdeck.cassette.columns import taker
+from tickdeck.dialects.channels import is_wildcard, wildcard_of
+from tickdeck.mockserver.picking import Picked, pick_all, pick_events, pick_where
 from tickdeck.mockserver.recent import Recent, Room
 from tickdeck.mockserver.tape import Tape
 from tickdeck.mockserver.view import Run, View
@@ -100,6 +101,8 @@ class Verdicts(dict[str, bool]):
     def __init__(self, wanted: frozenset[str]) -> None:
         super().__init__()
         self._wanted = wanted
+        self.by_name = wanted if not any(map(is_wildcard, wanted)) else None
+        """The channels that are wanted, if each is named."""
 
     def __missing__(self, channel: str) -> bool:
         verdict = self[channel] = wants(self._wanted, channel)
@@ -154,34 +157,28 @@ class Cutter:
         return ownership.contested and any(map(ownership.excluded, repeat(lane.track), names))
 
     def _cut(self, view: View, verdicts: Verdicts) -> Cut:
-        picks = [
-            (lane, self._pick(view, lane, names, verdicts))
-            for lane, names in zip(view.lanes, view.names, strict=True)
-        ]
+        picks = [(lane, self._pick(view, at, verdicts)) for at, lane in enumerate(view.lanes)]
         if len(picks) == 1:
             _, picked = picks[0]
             rows: Sequence[int] = picked.rows
             starts, wire = list(accumulate(picked.sizes, initial=0)), picked.wire
         else:
             rows, starts, wire = _merged(view, picks)
-        return PartCut(
-            list(map(view.seqs.__getitem__, rows)), list(map(view.positions.__getitem__, rows)), starts, wire
-        )
+        take = taker(rows)
+        return PartCut(take(view.seq_list), take(view.position_list), starts, wire)
 
-    def _pick(self, view: View, lane: Lane, names: Sequence[str], verdicts: Verdicts) -> Picked:
+    def _pick(self, view: View, at: int, verdicts: Verdicts) -> Picked:
+        lane, names = view.lanes[at], view.names[at]
         if self._is_contested(lane, names):
-            owned = (
-                events for channel, events in self.owned(view, Run(lane, 0, lane.frames)) if verdicts[channel]
-            )
-            return pick_events(lane, sorted(chain.from_iterable(owned)))
-        ids = list(compress(lane.channel_ids, map(verdicts.__getitem__, names)))
+            owned = self.owned(view, Run(lane, 0, lane.frames))
+            lists = (events for channel, events in owned if verdicts[channel])
+            return pick_events(lane, sorted(chain.from_iterable(lists)))
+        ids = _ids(view, at, verdicts)
         if len(ids) == len(names):
             return pick_all(lane)
         if _FEW * len(ids) <= len(names):
             return pick_events(lane, sorted(chain.from_iterable(map(lane.postings.__getitem__, ids))))
-        by_id = list(map(verdicts.__getitem__, view.channels))
-        wanted = map(by_id.__getitem__, lane.event_channels)
-        return pick_events(lane, list(compress(range(len(lane.event_channels)), wanted)))
+        return pick_where(lane, view.by_event[at](list(map(verdicts.__getitem__, view.channels))))
 
     def _owned(self, lane: Lane, channel: str, events: Sequence[int]) -> Sequence[int]:
         excluded = self.tape.ownership.excluded(lane.track, channel)
@@ -192,6 +189,14 @@ class Cutter:
             for event in events
             if not any(start <= lane.seqs[row_of(lane, event)] < end for start, end in excluded)
         ]
+
+
+def _ids(view: View, at: int, verdicts: Verdicts) -> list[int]:
+    """The numbers of the wanted channels that occur in a lane."""
+    if verdicts.by_name is not None:
+        numbers = view.numbers[at]
+        return [numbers[channel] for channel in numbers.keys() & verdicts.by_name if channel]
+    return list(compress(view.lanes[at].channel_ids, map(verdicts.__getitem__, view.names[at])))
 
 
 def wants(wanted: frozenset[str], channel: str) -> bool:

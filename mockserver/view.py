@@ -7,7 +7,7 @@ needs the bytes of a lane, and no row of it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
@@ -15,6 +15,7 @@ from itertools import accumulate, chain, repeat
 from operator import le, sub
 
 from tickdeck.cassette.chunks import Lane
+from tickdeck.cassette.columns import taker
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,27 @@ class View:
     def names(self) -> Sequence[Sequence[str]]:
         """By lane, the channels that occur in it, in the order of their numbers."""
         return [list(map(self.channels.__getitem__, lane.channel_ids)) for lane in self.lanes]
+
+    @cached_property
+    def numbers(self) -> Sequence[dict[str, int]]:
+        """By lane, the numbers of the channels that occur in it."""
+        pairs = zip(self.names, self.lanes, strict=True)
+        return [dict(zip(names, lane.channel_ids, strict=True)) for names, lane in pairs]
+
+    @cached_property
+    def by_event(self) -> Sequence[Callable[[Sequence[bool]], Sequence[bool]]]:
+        """By lane, what takes an answer for each channel number, and gives one for each event."""
+        return [taker(lane.event_channels) for lane in self.lanes]
+
+    @cached_property
+    def seq_list(self) -> list[int]:
+        """``seqs`` as a list: many rows are taken of it sooner than of a range."""
+        return list(self.seqs)
+
+    @cached_property
+    def position_list(self) -> list[int]:
+        """``positions`` as a list."""
+        return list(self.positions)
 
 
 def _in_order(lanes: Sequence[Lane]) -> Iterator[Run]:
