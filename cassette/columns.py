@@ -87,6 +87,19 @@ def rows_of(data: bytes, *, most: int = MAX_ROWS) -> int:
     return _head(data, most)[2]
 
 
+def constant_of(data: bytes) -> int | None:
+    """The one value that all rows of a column have, if it is stored as that."""
+    order, width, count, first = _head(data, MAX_ROWS)
+    return first if not order and not width and count else None
+
+
+def has_negative(data: bytes) -> bool:
+    """Whether any value of a column that holds values, not differences, is below zero."""
+    _, width, count, first = _head(data, MAX_ROWS)
+    # The last plane has the signs, and a byte with its high bit set is none of ASCII.
+    return not data[len(data) - count :].isascii() if width else first < 0
+
+
 def extremes(column: Sequence[int]) -> tuple[int, int]:
     """The smallest and the largest of a column that is not empty."""
     if isinstance(column, range):

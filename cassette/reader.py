@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -151,17 +151,18 @@ def located(position: int) -> Iterator[None]:
         raise FormatError(f"{where}{error}", at=at, file=error.file) from error
 
 
+@contextmanager
+def _within(name: str, position: int) -> Iterator[None]:
+    """What `named` and `located` do, for errors that are found later."""
+    with named(name), located(position):
+        yield
+
+
 def read_chunk(source: ByteSource, ref: ChunkRef, name: str) -> Chunk:
     """The chunk that a reference names; errors, also those found later in its columns, begin with ``name``."""
-
-    @contextmanager
-    def within() -> Iterator[None]:
-        with named(name), located(ref.position):
-            yield
-
     block = expect(source, ref.position, Kind.CHUNK)
     with located(ref.position):
-        chunk = decode_chunk(block.payload, within=within)
+        chunk = decode_chunk(block.payload, within=partial(_within, name, ref.position))
         if chunk.number != ref.number:
             raise FormatError(f"chunk {chunk.number} lies where chunk {ref.number} should")
     return chunk

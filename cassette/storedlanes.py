@@ -20,7 +20,16 @@ from operator import add, le, sub
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from tickdeck.cassette.chunks import BuiltLane, in_full, rows_of_events
-from tickdeck.cassette.columns import HEAD_SIZE, extremes, room_of, rows_of, starts_of, unpack_column
+from tickdeck.cassette.columns import (
+    HEAD_SIZE,
+    constant_of,
+    extremes,
+    has_negative,
+    room_of,
+    rows_of,
+    starts_of,
+    unpack_column,
+)
 from tickdeck.cassette.compression import ZSTD, beginning
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.lanes import stored
@@ -35,11 +44,14 @@ _T = TypeVar("_T")
 _LIMITS: Final = -BIG + 1, BIG - 1
 
 
+_NOT_FILLED: Final = "the frames of a lane do not fill its bytes"
+_UNMATCHED: Final = "the posting lists of a lane do not match its events"
+
+
 class Bounds(NamedTuple):
     """Where the frames and the events of a lane begin and end."""
 
     starts: Sequence[int]
-    payload_starts: Sequence[int]
     event_starts: Sequence[int]
     event_ends: Sequence[int]
 
@@ -63,8 +75,11 @@ def _unpacked(unpack: Callable[[StoredLane], _T]) -> cached_property[_T]:
     """A group of columns, unpacked when first asked for, whose errors say which chunk they are about."""
 
     def unpack_within(lane: StoredLane) -> _T:
-        with lane.within():
+        try:
             return unpack(lane)
+        except FormatError:
+            with lane.within():
+                raise
 
     return cached_property(unpack_within)
 
@@ -102,23 +117,27 @@ class StoredLane:
         first_event = self.first_event
         events = first_event[-1]
         single = events == self.frames  # one event a frame: what is true of events is true of frames
-        skips, lengths = self._column("event_skips", events), self._column("event_lengths", events)
-        if min(skips) < 0 or min(lengths) < 0:
-            raise FormatError("an event of a lane begins before the one before it ends")
+        skips, lengths = self._naturals("event_skips", events), self._naturals("event_lengths", events)
+        tails = self._naturals("tails", self.frames)
         steps = [0] * (2 * events)
         steps[0::2], steps[1::2] = skips, lengths
         edges = list(accumulate(steps))
         begins, ends = edges[0::2], edges[1::2]
         last_ends = ends if single else map(ends.__getitem__, map(sub, first_event[1:], repeat(1)))
-        first_begins = begins if single else map(begins.__getitem__, first_event[:-1])
-        headers, tails = self._column("headers", self.frames), self._column("tails", self.frames)
         starts = [0, *map(add, last_ends, tails)]
-        payload_starts = list(map(add, starts, headers))
-        if starts[-1] != len(self.wire) or min(tails) < 0 or not HEADER_SIZES.issuperset(headers):
-            raise FormatError("the frames of a lane do not fill its bytes")
-        if not all(map(le, payload_starts, first_begins)):
+        if starts[-1] != len(self.wire):
+            raise FormatError(_NOT_FILLED)
+        return Bounds(starts, begins, ends)
+
+    @_unpacked
+    def payload_starts(self) -> Sequence[int]:
+        headers = self._column("headers", self.frames)
+        if not HEADER_SIZES.issuperset(headers):
+            raise FormatError(_NOT_FILLED)
+        payload_starts = list(map(add, self.starts, headers))
+        if not all(map(le, payload_starts, map(self.event_starts.__getitem__, self.first_event[:-1]))):
             raise FormatError("an event of a lane begins before its frame")
-        return Bounds(starts, payload_starts, begins, ends)
+        return payload_starts
 
     @_unpacked
     def event_rows(self) -> Sequence[int]:
@@ -127,10 +146,6 @@ class StoredLane:
     @property
     def starts(self) -> Sequence[int]:
         return self.bounds.starts
-
-    @property
-    def payload_starts(self) -> Sequence[int]:
-        return self.bounds.payload_starts
 
     @property
     def event_starts(self) -> Sequence[int]:
@@ -142,9 +157,8 @@ class StoredLane:
 
     @_unpacked
     def event_channels(self) -> Sequence[int]:
-        ids = self._column("event_channels", self.first_event[-1])
-        low, high = extremes(ids)
-        if low < 0 or high >= self._of.channels:
+        ids = self._naturals("event_channels", self.first_event[-1])
+        if max(ids) >= self._of.channels:
             raise FormatError("an event is on a channel that the chunk's table does not have")
         return ids
 
@@ -152,7 +166,7 @@ class StoredLane:
     def channel_ids(self) -> Sequence[int]:
         ids = stored_column(self._fields, "posting_channels", most=self._of.channels)
         if not ids or ids[0] < 0 or ids[-1] >= self._of.channels or not _rises(ids):
-            raise FormatError("the posting lists of a lane do not match its events")
+            raise FormatError(_UNMATCHED)
         return ids
 
     @_unpacked
@@ -161,15 +175,24 @@ class StoredLane:
         events = self.first_event[-1]
         ordinals = self._column("postings", events)
         starts = starts_of(counts)
-        low, high = extremes(ordinals)
-        if min(counts) < 1 or starts[-1] != events or low < 0 or high >= events:
-            raise FormatError("the posting lists of a lane do not match its events")
-        return Postings(self.channel_ids, starts, ordinals)
+        if min(counts) < 1 or starts[-1] != events:
+            raise FormatError(_UNMATCHED)
+        return Postings(self.channel_ids, starts, ordinals, self.within)
 
     def _column(self, key: str, rows: int) -> Sequence[int]:
         column = stored_column(self._fields, key, most=rows)
         if len(column) != rows:
             raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
+        return column
+
+    def _naturals(self, key: str, rows: int) -> Sequence[int]:
+        """A column of values that are not below zero."""
+        data = stored(self._fields, key, most=room_of(rows))
+        column = unpack_column(data, most=rows)
+        if len(column) != rows:
+            raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
+        if has_negative(data):
+            raise FormatError(f"the column {key} of a lane has a value below zero")
         return column
 
     def __eq__(self, other: object) -> bool:
@@ -203,32 +226,50 @@ class LaneTable:
     @cached_property
     def first_events(self) -> list[Sequence[int]]:
         """By lane, the ordinal of the first event of each frame, and at last how many events there are."""
-        with self.within():
+        try:
             return list(self._first_events())
+        except FormatError:
+            with self.within():
+                raise
 
     def _first_events(self) -> Iterator[Sequence[int]]:
         room = self._most
         for lane, fields in zip(self.lanes, self._fields, strict=True):
             most = min(len(lane.wire), room)
-            counts = stored_column(fields, "event_counts", most=most)
-            if len(counts) != lane.frames or not counts or min(counts) < 1 or sum(counts) > most:
+            data = stored(fields, "event_counts", most=room_of(most))
+            counts = unpack_column(data, most=most)
+            single = constant_of(data) == 1
+            first_event = range(len(counts) + 1) if single else starts_of(counts)
+            events = first_event[-1]
+            if len(counts) != lane.frames or not events or events > most or not (single or min(counts) > 0):
                 raise FormatError("the events of a lane are more, or fewer, than its frames can hold")
-            single = sum(counts) == len(counts)
-            yield range(len(counts) + 1) if single else starts_of(counts)
-            room -= sum(counts)
+            yield first_event
+            room -= events
 
 
 class Postings(Mapping[int, Sequence[int]]):
-    """The posting lists of a lane: one behind the other, cut out when asked for."""
+    """The posting lists of a lane: one behind the other, each cut out and checked when asked for."""
 
-    def __init__(self, ids: Sequence[int], starts: Sequence[int], ordinals: Sequence[int]) -> None:
+    def __init__(
+        self, ids: Sequence[int], starts: Sequence[int], ordinals: Sequence[int], within: Within
+    ) -> None:
+        self._within = within
+        self._seen: dict[int, Sequence[int]] = {}
         self._places = dict(zip(ids, range(len(ids)), strict=True))
         self._starts = starts
         self._ordinals = ordinals
 
     def __getitem__(self, channel: int) -> Sequence[int]:
-        place = self._places[channel]
-        return self._ordinals[self._starts[place] : self._starts[place + 1]]
+        posting = self._seen.get(channel)
+        if posting is None:
+            place = self._places[channel]
+            posting = self._ordinals[self._starts[place] : self._starts[place + 1]]
+            low, high = extremes(posting)
+            if low < 0 or high >= len(self._ordinals):
+                with self._within():
+                    raise FormatError(_UNMATCHED)
+            self._seen[channel] = posting
+        return posting
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._places)

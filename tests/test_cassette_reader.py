@@ -319,7 +319,7 @@ def test_what_is_found_late_in_a_chunk_is_located_and_named_once(letters) -> Non
     at = len(recording.head)
     (late,) = cassette.chunk(0).lanes
     assert list(late.seqs) == list(lane.seqs)
-    sentence = rf"^x\.cassette\.part: damaged at byte {at}: an event of a lane begins before the one before"
+    sentence = rf"^x\.cassette\.part: damaged at byte {at}: the column event_lengths of a lane has a value"
     with pytest.raises(FormatError, match=sentence) as caught:
         late.starts  # noqa: B018 - looking at it is what is tried
     assert (caught.value.at, caught.value.file) == (at, "x.cassette.part")
