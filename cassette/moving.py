@@ -7,13 +7,14 @@ the track are new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import repeat
 from operator import add
-from typing import Final, assert_never
+from typing import Final, assert_never, overload
 
-from tickdeck.cassette.chunks import Chunk, ChunkRef, Lane
+from tickdeck.cassette.chunks import Chunk, ChunkRef, Lane, in_full
 from tickdeck.cassette.records import (
     Anchor,
     BodyPart,
@@ -51,36 +52,116 @@ STAY: Final = Move()
 """Nothing is added."""
 
 
+class MovedLane:
+    """A lane with numbers added to its track, its sequences and its offsets; all else is the lane's own."""
+
+    def __init__(self, lane: Lane, move: Move) -> None:
+        self._lane = lane
+        self._move = move
+        self.track = lane.track + move.track
+
+    @cached_property
+    def seqs(self) -> Sequence[int]:
+        """See `Lane`."""
+        return list(map(add, self._lane.seqs, repeat(self._move.seq)))
+
+    @cached_property
+    def offsets(self) -> Sequence[int]:
+        """See `Lane`."""
+        offsets: Iterable[int] = self._lane.offsets
+        floor_ns = self._move.floor_ns
+        if floor_ns is not None and min(self._lane.offsets) < floor_ns:
+            offsets = map(max, self._lane.offsets, repeat(floor_ns))
+        return list(map(add, offsets, repeat(self._move.offset_ns)))
+
+    @property
+    def wire(self) -> bytes:
+        """See `Lane`."""
+        return self._lane.wire
+
+    @property
+    def frames(self) -> int:
+        """See `Lane`."""
+        return self._lane.frames
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.starts
+
+    @property
+    def payload_starts(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.payload_starts
+
+    @property
+    def first_event(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.first_event
+
+    @property
+    def event_rows(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.event_rows
+
+    @property
+    def event_starts(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.event_starts
+
+    @property
+    def event_ends(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.event_ends
+
+    @property
+    def event_channels(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.event_channels
+
+    @property
+    def channel_ids(self) -> Sequence[int]:
+        """See `Lane`."""
+        return self._lane.channel_ids
+
+    @property
+    def postings(self) -> Mapping[int, Sequence[int]]:
+        """See `Lane`."""
+        return self._lane.postings
+
+    def __eq__(self, other: object) -> bool:
+        return in_full(self) == (in_full(other) if isinstance(other, MovedLane) else other)
+
+    def __hash__(self) -> int:
+        return hash((self.track, self.wire))
+
+
+class _MovedSide(Sequence[Record]):
+    """The rows of a side, each moved when it is asked for."""
+
+    def __init__(self, side: Sequence[Record], move: Move) -> None:
+        self._side = side
+        self._move = move
+
+    def __len__(self) -> int:
+        return len(self._side)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Record]: ...
+    def __getitem__(self, at: int | slice) -> Record | Sequence[Record]:
+        if isinstance(at, slice):
+            return [moved_record(record, self._move) for record in self._side[at]]
+        return moved_record(self._side[at], self._move)
+
+
 def moved_chunk(chunk: Chunk, move: Move, *, number: int) -> Chunk:
-    """The chunk as it lies behind a move, with its new number."""
+    """The chunk as it lies behind a move, with its new number; its columns are moved when they are asked for."""
     if move == STAY:
         return chunk if chunk.number == number else replace(chunk, number=number)
-    lanes = (
-        moved(lane, seq=move.seq, offset_ns=move.offset_ns, track=move.track, floor_ns=move.floor_ns)
-        for lane in chunk.lanes
-    )
-    side = (moved_record(record, move) for record in chunk.side)
-    return Chunk(number, chunk.channels, tuple(lanes), tuple(side))
-
-
-def moved(lane: Lane, *, seq: int, offset_ns: int, track: int, floor_ns: int | None = None) -> Lane:
-    """A lane with numbers added to its sequences, offsets and track; the other columns are shared."""
-    offsets: Iterable[int] = lane.offsets
-    if floor_ns is not None and min(lane.offsets) < floor_ns:
-        offsets = map(max, lane.offsets, repeat(floor_ns))
-    return Lane(
-        lane.track + track,
-        list(map(add, lane.seqs, repeat(seq))),
-        list(map(add, offsets, repeat(offset_ns))),
-        lane.starts,
-        lane.payload_starts,
-        lane.wire,
-        lane.first_event,
-        lane.event_starts,
-        lane.event_ends,
-        lane.event_channels,
-        lane.postings,
-    )
+    lanes = tuple(MovedLane(lane, move) for lane in chunk.lanes)
+    return replace(chunk, number=number, lanes=lanes, side=_MovedSide(chunk.side, move))
 
 
 def moved_ref(ref: ChunkRef, move: Move, *, number: int) -> ChunkRef:

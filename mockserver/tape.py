@@ -16,44 +16,24 @@ the tape by `tickdeck.mockserver.reel`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import merge
-from itertools import accumulate, chain, groupby, repeat
-from operator import itemgetter, sub
+from itertools import accumulate
 
-from tickdeck.cassette.chunks import Lane
+from tickdeck.cassette.chunks import Chunk
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.hearing import outages, zero_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.survey import TrackSummary
 from tickdeck.dialects.channels import wildcard_of
+from tickdeck.mockserver.chunkstore import ChunkStore, Decoder, Loader
 from tickdeck.mockserver.ownership import Ownership
-from tickdeck.mockserver.recent import Recent
+from tickdeck.mockserver.recent import Room
+from tickdeck.mockserver.view import View
 
 BEGINNING = 0
 """A cursor is the sequence number of the next frame; this one is before them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Frames ``first`` up to ``last`` of a lane, which follow each other on the tape."""
-
-    lane: Lane
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One chunk, seen as a piece of one market's tape: its runs in order, and a row a frame."""
-
-    number: int
-    channels: tuple[str, ...]
-    runs: tuple[Run, ...]
-    seqs: Sequence[int]
-    positions: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +48,14 @@ class TapeGap:
 class Tape:
     """One market of a cassette, ready to be cut for listeners."""
 
-    def __init__(self, cassette: Readable, *, market: str, feed: str | None = None) -> None:
+    def __init__(
+        self, cassette: Readable, *, market: str, feed: str | None = None, chunks: ChunkStore | None = None
+    ) -> None:
         tracks = [track for track in cassette.survey.tracks.values() if track.market == market]
         self.market = market
         self.feed = _the_feed(market, tracks, feed)
         self.zero_ns = zero_of(cassette.survey)
-        self._cassette = cassette
+        self._chunks = ChunkStore(Decoder(cassette.chunk)) if chunks is None else chunks
         self._tracks = {track.track: track for track in tracks if self.feed in (None, track.feed)}
         self._refs = [ref for ref in cassette.chunk_refs() if not self._tracks.keys().isdisjoint(ref.tracks)]
         self.gaps = [
@@ -90,7 +72,8 @@ class Tape:
             for track in self._tracks.values()
             for name in (*track.channels, *(change.channel for change in track.holdings if change.held))
         )
-        self._views: Recent[int, View] = Recent(16)
+        self._bare: set[int] = set()
+        """Pieces that were looked at and have no frame of this tape."""
 
     @property
     def pieces(self) -> int:
@@ -118,8 +101,13 @@ class Tape:
 
     @cached_property
     def recorded_end_ns(self) -> int:
-        """The position of the last frame on the cassette; -1 if there is none."""
+        """The position of the last frame on the cassette; -1 if there is none. One piece is decoded for it."""
         return self.position_behind(self.recorded_last_seq + 1)
+
+    @property
+    def room(self) -> Room:
+        """The room for what is decoded of the tape, and cut from it."""
+        return self._chunks.room
 
     @property
     def last_seq(self) -> int:
@@ -147,8 +135,17 @@ class Tape:
         return channel in self._ever_held or wildcard in self._ever_held
 
     def view(self, number: int) -> View:
-        """A piece of the tape; the last few are kept."""
-        return self._views.get_or_make(number, lambda: self._make_view(number))
+        """A piece of the tape; those used last are kept. FormatError when its chunk is damaged."""
+        kept = self._chunks.kept(self._refs[number].number)
+        view = kept.views.get(self.market)
+        if view is None:
+            view = kept.views[self.market] = self._make_view(number, kept.chunk)
+        return view
+
+    def prepare(self, number: int) -> None:
+        """Piece ``number`` will be asked for soon, if there is such a piece; returns at once."""
+        if number < self.pieces:
+            self._chunks.prepare(self._refs[number].number)
 
     def views(self) -> Iterator[View]:
         """All of it, in order."""
@@ -179,11 +176,13 @@ class Tape:
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""
+        seq = min(seq, self.last_seq + 1)  # what lies behind the last frame need not be looked at
         number = bisect_left(self._refs, seq, key=lambda ref: ref.first_seq) - 1
         while number >= 0:
-            view = self.view(number)
-            if row := bisect_left(view.seqs, seq):
-                return view.positions[row - 1]
+            if number not in self._bare:
+                view = self.view(number)
+                if row := bisect_left(view.seqs, seq):
+                    return view.positions[row - 1]
             number -= 1
         return -1
 
@@ -201,14 +200,11 @@ class Tape:
         found = self.frame_at(self.seq_behind(position_ns))
         return None if found is None else found[1]
 
-    def _make_view(self, number: int) -> View:
-        chunk = self._cassette.chunk(self._refs[number].number)
+    def _make_view(self, number: int, chunk: Chunk) -> View:
         lanes = [lane for lane in chunk.lanes if lane.track in self._tracks]
-        runs, seqs = _in_order(lanes)
-        offsets = chain.from_iterable(run.lane.offsets[run.first : run.last] for run in runs)
-        since_zero = map(sub, offsets, repeat(self.zero_ns))
-        positions = list(accumulate(since_zero, max, initial=self._floors[number]))[1:]
-        return View(number, chunk.channels, runs, seqs, positions)
+        if not lanes:
+            self._bare.add(number)
+        return View(number, chunk.channels, lanes, zero_ns=self.zero_ns, floor_ns=self._floors[number])
 
 
 def _the_feed(market: str, tracks: Iterable[TrackSummary], wanted: str | None) -> str | None:
@@ -226,34 +222,22 @@ def _the_feed(market: str, tracks: Iterable[TrackSummary], wanted: str | None) -
     return feeds[0] if feeds else None
 
 
-def _in_order(lanes: Sequence[Lane]) -> tuple[tuple[Run, ...], Sequence[int]]:
-    if len(lanes) == 1:
-        (lane,) = lanes
-        return (Run(lane, 0, len(lane.seqs)),), lane.seqs
-    rows = merge(*(zip(lane.seqs, repeat(at)) for at, lane in enumerate(lanes)))
-    taken = [0] * len(lanes)
-    runs: list[Run] = []
-    seqs: list[int] = []
-    for at, group in groupby(rows, key=itemgetter(1)):
-        together = [seq for seq, _ in group]
-        runs.append(Run(lanes[at], taken[at], taken[at] + len(together)))
-        taken[at] += len(together)
-        seqs += together
-    return tuple(runs), seqs
-
-
 class Tapes:
     """The tapes of a cassette, one a market; a market that was not recorded has an empty one."""
 
-    def __init__(self, cassette: Readable, *, feed: str | None = None) -> None:
+    def __init__(self, cassette: Readable, *, feed: str | None = None, loader: Loader | None = None) -> None:
+        """``loader`` decodes chunks; without one that is done where it is asked for."""
         self.zero_ns = zero_of(cassette.survey)
         self.begin_ns = 0
         """Where playing begins."""
         self._stop_ns: int | None = None
         self._cassette = cassette
+        self._chunks = ChunkStore(Decoder(cassette.chunk) if loader is None else loader)
         recorded = dict.fromkeys(track.market for track in cassette.survey.tracks.values())
         self._recorded = tuple(recorded)
-        self._tapes = {market: Tape(cassette, market=market, feed=feed) for market in recorded}
+        self._tapes = {
+            market: Tape(cassette, market=market, feed=feed, chunks=self._chunks) for market in recorded
+        }
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -263,7 +247,7 @@ class Tapes:
     def of(self, market: str) -> Tape:
         """The tape of a market."""
         if market not in self._tapes:
-            self._tapes[market] = Tape(self._cassette, market=market)
+            self._tapes[market] = Tape(self._cassette, market=market, chunks=self._chunks)
         return self._tapes[market]
 
     @property
