@@ -1,0 +1,63 @@
+"""tickdeck's player as a server that is measured: ``python player.py CASSETTE [--speed ...]``.
+
+It prints its port, and then a JSON object for each word on its standard input:
+``usage`` is what the process has cost so far, ``report`` what the player says of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+
+from usage import usage
+
+from tickdeck.cassette.files import open_cassette
+from tickdeck.mockserver.options import options_of
+from tickdeck.mockserver.server import Player
+
+
+def _new_loop(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if name == "asyncio":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _answer(player: Player, word: str) -> dict[str, object]:
+    if word == "usage":
+        started = [entry.now_ns for entry in player.journal.entries if entry.kind == "started"]
+        return {**usage(), "started_ns": started[-1] if started else None}
+    report = player.report()
+    return {name: report[name] for name in ("clients", "lateness")}
+
+
+async def _play(wish: argparse.Namespace) -> None:
+    words = {"tls": True} if wish.tls else {}
+    options = options_of(speed=wish.speed, settle=0, start_on=wish.start_on, **words)
+    with open_cassette(wish.cassette) as cassette:
+        async with Player(cassette, options) as player:
+            print(player.port, flush=True)
+            read = asyncio.get_running_loop().run_in_executor
+            while word := (await read(None, sys.stdin.readline)).strip():
+                print(json.dumps(_answer(player, word)), flush=True)
+
+
+def main() -> None:
+    """Serve one cassette until standard input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cassette")
+    parser.add_argument("--speed", default="max")
+    parser.add_argument("--start-on", default="subscribe")
+    parser.add_argument("--loop", default="asyncio", choices=("asyncio", "uvloop"))
+    parser.add_argument("--tls", action="store_true")
+    wish = parser.parse_args()
+    with asyncio.Runner(loop_factory=_new_loop(wish.loop)) as runner:
+        runner.run(_play(wish))
+
+
+if __name__ == "__main__":
+    main()
