@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -26,17 +26,40 @@ UNIT = "µs of processor time a frame"
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 62, 24, 78, 50
 
-STYLE = """
-  svg { --page: #ffffff; --ink: #1f2328; --faint: #59636e; --grid: #d9dee3; --line0: #0757b8; --line1: #b3470b;
-        font: 12px system-ui, -apple-system, "Segoe UI", sans-serif }
-  @media (prefers-color-scheme: dark) {
-    svg { --page: #0d1117; --ink: #e6edf3; --faint: #9aa4af; --grid: #2b323b; --line0: #6cb0ff; --line1: #ffa264 }
-  }
-  .page { fill: var(--page) } text { fill: var(--faint) } .title { fill: var(--ink); font-size: 14px; font-weight: 600 }
-  .grid { stroke: var(--grid); stroke-width: 1 } .value { fill: var(--ink); font-size: 11px }
-  .line0, .line1 { fill: none; stroke-width: 2.2; stroke-linejoin: round }
-  .line0 { stroke: var(--line0) } .line1 { stroke: var(--line1); stroke-dasharray: 7 4 }
-  .dot0 { fill: var(--line0) } .dot1 { fill: var(--line1) } .end { text-anchor: end } .middle { text-anchor: middle }
+LIGHT = {
+    "page": "#ffffff",
+    "ink": "#1f2328",
+    "faint": "#59636e",
+    "grid": "#d9dee3",
+    "0": "#0757b8",
+    "1": "#b3470b",
+}
+DARK = {
+    "page": "#0d1117",
+    "ink": "#e6edf3",
+    "faint": "#9aa4af",
+    "grid": "#2b323b",
+    "0": "#6cb0ff",
+    "1": "#ffa264",
+}
+
+
+def _colours(scheme: Mapping[str, str]) -> str:
+    """Written out, not as variables: not every viewer of SVG knows these."""
+    strokes = "".join(f" .line{n} {{ stroke: {scheme[n]} }} .dot{n} {{ fill: {scheme[n]} }}" for n in "01")
+    return (
+        f".page {{ fill: {scheme['page']} }} text {{ fill: {scheme['faint']} }}"
+        f" .title, .value {{ fill: {scheme['ink']} }} .grid {{ stroke: {scheme['grid']} }}{strokes}"
+    )
+
+
+STYLE = f"""
+  text {{ font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }}
+  .title {{ font-size: 14px; font-weight: 600 }} .value {{ font-size: 11px }}
+  .end {{ text-anchor: end }} .middle {{ text-anchor: middle }}
+  .line0, .line1 {{ fill: none; stroke-width: 2.2; stroke-linejoin: round }} .line1 {{ stroke-dasharray: 7 4 }}
+  {_colours(LIGHT)}
+  @media (prefers-color-scheme: dark) {{ {_colours(DARK)} }}
 """
 
 
@@ -87,7 +110,7 @@ def drawing(points: Sequence[Point]) -> str:
 
 def _panel(chart: str, points: Sequence[Point]) -> str:
     shown = [point for point in points if point.chart == chart]
-    lines = {point.line: [] for point in shown}  # type: dict[str, list[Point]]
+    lines: dict[str, list[Point]] = {point.line: [] for point in shown}
     for point in shown:
         lines[point.line].append(point)
     low, high = decades(point.y for point in shown)
@@ -98,13 +121,15 @@ def _panel(chart: str, points: Sequence[Point]) -> str:
     parts = [
         _text(LEFT, 22, title, "title"),
         _text(LEFT, 62, UNIT),
-        *(_level(up.at(value), short(value)) for value in ticks(low, high)),
+        *(_level(up.at(value), f"{value:,g}") for value in ticks(low, high)),
         *(_text(across.at(x), HEIGHT - BOTTOM + 18, f"{x:,.0f}", "middle") for x in xs),
         _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, below, "middle"),
     ]
     legend = LEFT
+    highest = max(lines, key=lambda name: lines[name][-1].y)
     for number, (name, line) in enumerate(lines.items()):
-        parts += [_legend(legend, name, number), _curve(line, across, up, number)]
+        curve = _curve(line, across, up, number, above=name == highest)
+        parts += [_legend(legend, name, number), curve]
         legend += 50 + 7 * len(name)
     return "\n".join(parts)
 
@@ -122,13 +147,14 @@ def _legend(x: float, name: str, number: int) -> str:
     return f'<path class="line{number}" d="M{x} 40h26"/>' + _text(x + 32, 44, name)
 
 
-def _curve(line: Sequence[Point], across: Axis, up: Axis, number: int) -> str:
+def _curve(line: Sequence[Point], across: Axis, up: Axis, number: int, *, above: bool) -> str:
     places = [(across.at(point.x), up.at(point.y)) for point in line]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     dots = "".join(f'<circle class="dot{number}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in places)
-    said = zip(places, line, strict=True)
-    away = 18 if number == 0 else -9
-    values = "".join(_text(x, y + away, short(point.y), "value middle") for (x, y), point in said)
+    values = "".join(
+        _text(x, y - 9 if above or y > up.start - 24 else y + 18, short(point.y), "value middle")
+        for (x, y), point in zip(places, line, strict=True)
+    )
     return f'<path class="line{number}" d="{path}"/>{dots}{values}'
 
 
