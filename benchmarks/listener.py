@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import xxhash
+
 from tapes import Wanted
 
 HELLO = (

@@ -17,10 +17,11 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from figures import Point, Row, missing
 from harness import HERE, Bench, machine
 from plot import drawing
-from rich.console import Console
 from tables import as_json, markdown, placed, table
 
 DOCS = HERE.parent / "docs"

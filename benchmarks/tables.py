@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from figures import Point, Row
 from rich.table import Table
+
+from figures import Point, Row
 
 HEADINGS = ("what", "tickdeck", "peer", "ratio", "goal", "met")
 BEGIN, END = "<!-- figures: written by benchmarks/run.py -->", "<!-- end of figures -->"

@@ -1,8 +1,8 @@
 """A part of a mixed feed, beside the loop that everybody writes: parse, pick, write again.
 
-Through the library: from the file on disk to bytes for a socket, nothing kept from before, beside
-the same loop over payloads that are in memory already. By socket: from the acknowledgement to the
-last byte.
+In memory: from chunks that were decoded before to bytes for a socket, beside the loop over payloads; a short
+tape, of which the player keeps every chunk. By socket: from the acknowledgement to the last byte of a long one,
+read from disk; the loop has its payloads in memory there, too.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+import xxhash
+
 from figures import Row, missing, rates, spread, times
 from harness import MB, Bench, installed, peer, player
 from listener import WrongBytesError, seconds_for
 from peers import chooser, filtered
-from tapes import MIXED, SYMBOLS, Tape, Wanted, payloads_of, wanted
-
+from tapes import MIXED, PLAIN, SYMBOLS, Tape, Wanted, payloads_of, wanted
 from tickdeck.cassette.files import open_cassette
 from tickdeck.mockserver import tape as playing
 from tickdeck.mockserver.cutter import Cutter
@@ -29,13 +30,18 @@ def measure(bench: Bench) -> Iterator[Row]:
     if not installed("orjson"):
         yield missing("filtering a mixed feed", "orjson is not installed", goal="50x and 6x")
         return
-    tape = bench.tape(MIXED, size=(24 if bench.quick else 64) * MB)
-    payloads = payloads_of(tape.path)
+    short = bench.tape(MIXED, size=2 * MB)
+    size = (24 if bench.quick else 64) * MB
+    long = {"plain chunks": bench.tape(MIXED, size=size, level=PLAIN), "zstd": bench.tape(MIXED, size=size)}
     for what, params, goal in SUBSCRIPTIONS:
-        expected = tape.cut(_keeper(params))
-        _same(expected, wanted(filtered(payloads, chooser(params))), "the orjson loop")
-        yield _library(bench, tape, payloads, what, params, expected, goal)
-        yield _socket(bench, tape, what, params, expected, goal)
+        yield _in_memory(bench, short, what, params, goal)
+        for kind, tape in long.items():
+            yield _socket(bench, tape, f"{what}, by socket, {kind}", params, goal)
+
+
+def expected(tape: Tape, params: str) -> Wanted:
+    """What a client of these channels is to get."""
+    return tape.cut(_keeper(params))
 
 
 def _keeper(params: str) -> Callable[[bytes], bool]:
@@ -53,41 +59,42 @@ def _same(expected: Wanted, got: Wanted, who: str) -> None:
         raise WrongBytesError(f"{who} made {got.frames} frames of {got.wire_bytes} bytes, not {expected}")
 
 
-def _cut(tape: Tape, params: str) -> int:
-    """All pieces of the tape, cut; their bytes."""
-    names = frozenset(params.split(","))
+def _in_memory(bench: Bench, tape: Tape, what: str, params: str, goal: float) -> Row:
+    right, payloads, names = expected(tape, params), payloads_of(tape.path), frozenset(params.split(","))
+    _same(right, wanted(filtered(payloads, chooser(params))), "the orjson loop")
+    samples: dict[str, list[float]] = {"tickdeck": [], "orjson": []}
     with open_cassette(tape.path) as cassette:
         market = playing.Tape(cassette, market="stocks")
-        cutter = Cutter(market)
-        return sum(len(cutter.cut(number, names).wire) for number in range(market.pieces))
+        digest = xxhash.xxh3_128(b"".join(_cuts(market, names))).hexdigest()
+        if digest != right.digest:
+            raise WrongBytesError(f"the cutter made other bytes than {right}")
+        for _ in range(4 * bench.rounds):
+            begun = time.perf_counter()
+            _cuts(market, names)
+            samples["tickdeck"].append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            for _payload in filtered(payloads, chooser(params)):
+                pass
+            samples["orjson"].append(time.perf_counter() - begun)
+    return _row(f"{what}, in memory", "the orjson loop", tape, samples, goal)
 
 
-def _library(
-    bench: Bench, tape: Tape, payloads: list[bytes], what: str, params: str, expected: Wanted, goal: float
-) -> Row:
+def _cuts(market: playing.Tape, names: frozenset[str]) -> list[bytes]:
+    """Every piece of the tape, cut anew."""
+    cutter = Cutter(market)
+    return [cutter.cut(number, names).wire for number in range(market.pieces)]
+
+
+def _socket(bench: Bench, tape: Tape, what: str, params: str, goal: float) -> Row:
     samples: dict[str, list[float]] = {"tickdeck": [], "orjson": []}
-    for _ in range(bench.rounds):
-        begun = time.perf_counter()
-        size = _cut(tape, params)
-        samples["tickdeck"].append(time.perf_counter() - begun)
-        if size != expected.wire_bytes:
-            raise WrongBytesError(f"the cutter made {size} bytes, not {expected.wire_bytes}")
-        begun = time.perf_counter()
-        for _payload in filtered(payloads, chooser(params)):
-            pass
-        samples["orjson"].append(time.perf_counter() - begun)
-    return _row(f"{what}, through the library", "the orjson loop", tape, samples, goal)
-
-
-def _socket(bench: Bench, tape: Tape, what: str, params: str, expected: Wanted, goal: float) -> Row:
-    samples: dict[str, list[float]] = {"tickdeck": [], "orjson": []}
+    right = expected(tape, params)
     with player(tape) as ours, peer("orjson", tape) as other:
         for server in (ours, other):
-            seconds_for(server.port, expected, params=params, check=True)
+            seconds_for(server.port, right, params=params, check=True)
         for _ in range(bench.rounds):
             for name, server in (("tickdeck", ours), ("orjson", other)):
-                samples[name].append(seconds_for(server.port, expected, params=params))
-    return _row(f"{what}, by socket", "the orjson loop and sendall", tape, samples, goal)
+                samples[name].append(seconds_for(server.port, right, params=params))
+    return _row(what, "the orjson loop and sendall", tape, samples, goal)
 
 
 def _row(what: str, who: str, tape: Tape, seconds: dict[str, list[float]], goal: float) -> Row:

@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from websockets.sync.client import connect
+
 from figures import Row, spread, times
 from harness import HERE, MB, Bench
 from tapes import PLAIN, SMALL, Tape
-from websockets.sync.client import connect
-
 from tickdeck import MockServer, open_cassette
 
 MS_PER_GB = 5.0

@@ -11,7 +11,6 @@ from pathlib import Path
 from figures import Row, spread, times
 from harness import Bench
 from tapes import EPOCH_NS, Shape, trade
-
 from tickdeck import dialects
 from tickdeck.cassette.files import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Sender, Source, TrackOpened

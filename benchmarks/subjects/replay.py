@@ -19,7 +19,6 @@ from figures import Row, missing, rates, spread, times
 from harness import HERE, MB, Bench, Served, installed, peer, player, served
 from listener import WrongBytesError, seconds_for
 from tapes import LARGE, ONE, PLAIN, SMALL, Shape, Tape, Wanted, first, wire
-
 from tickdeck.cassette.compression import restore, squeeze
 
 GOALS = {ONE: 150.0, SMALL: 20.0, LARGE: 2.5}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 
 from figures import Row, missing, rates, spread
@@ -10,14 +9,12 @@ from harness import MB, Bench, installed, peer, player
 from listener import seconds_for
 from tapes import LARGE, ONE, PLAIN, SMALL, Wanted
 
-from tickdeck.mockserver.options import options_of
-
 GOAL = 0.85
 
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Three sizes of frames."""
-    if "tls" not in inspect.signature(options_of).parameters:
+    if not installed("tickdeck.mockserver.tls"):
         yield missing("replay at max over TLS", "this release has no TLS", goal=f"{GOAL:.0%}")
         return
     if not installed("trustme"):
