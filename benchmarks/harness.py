@@ -101,7 +101,7 @@ class Bench:
         *,
         size: int = 0,
         frames: int = 0,
-        level: int = tapes.LEVEL,
+        level: int = tapes.ZSTD,
         spacing_ns: int = 1000,
     ) -> Tape:
         """A tape, made at its first use."""

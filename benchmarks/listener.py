@@ -149,7 +149,7 @@ def read_together(all_of_them: Sequence[Reader], size: int) -> float:
             if not ready:
                 raise WrongBytesError(f"nothing came for {PATIENCE_S} s")
             for key, _ in ready:
-                reader: Reader = key.data
+                reader = key.data
                 got = reader.sock.recv_into(room)
                 if not got:
                     raise WrongBytesError(f"the server closed {size - reader.got} bytes early")

@@ -85,23 +85,20 @@ def tls(tape: list[bytes]) -> None:
     sendall(tape, context)
 
 
-def filtered(payloads: Iterable[bytes], wanted: Callable[[str], bool]) -> Iterator[bytes]:
-    """The loop that everybody writes: parse, pick, write again."""
+def filtered(payloads: Iterable[bytes], params: str) -> Iterator[bytes]:
+    """The loop that everybody writes: parse, pick, write again. As quick as such a loop gets."""
     import orjson
 
+    names = frozenset(params.split(","))
+    topics = frozenset(name[:-2] for name in names if name.endswith(".*"))
+    by_topic = len(topics) == len(names)
     for payload in payloads:
-        events = [event for event in orjson.loads(payload) if wanted(f"{event['ev']}.{event['sym']}")]
+        if by_topic:
+            events = [event for event in orjson.loads(payload) if event["ev"] in topics]
+        else:
+            events = [event for event in orjson.loads(payload) if f"{event['ev']}.{event['sym']}" in names]
         if events:
             yield orjson.dumps(events)
-
-
-def chooser(params: str) -> Callable[[str], bool]:
-    """Whether a channel is among those asked for."""
-    names = frozenset(params.split(","))
-    topics = tuple(name[:-1] for name in names if name.endswith(".*"))
-    if not topics:
-        return names.__contains__
-    return lambda channel: channel in names or channel.startswith(topics)
 
 
 def orjson(tape: list[bytes]) -> None:
@@ -109,7 +106,7 @@ def orjson(tape: list[bytes]) -> None:
 
     def send(sock: socket.socket, params: str) -> None:
         waiting, size = [], 0
-        for payload in filtered(tape, chooser(params)):
+        for payload in filtered(tape, params):
             waiting.append(wire(payload))
             size += len(payload)
             if size >= PIECE:

@@ -48,8 +48,7 @@ def _functions(profile: cProfile.Profile) -> list[list[object]]:
 
 
 async def _play(wish: argparse.Namespace) -> None:
-    words = {"tls": True} if wish.tls else {}
-    options = options_of(speed=wish.speed, settle=0, start_on=wish.start_on, **words)
+    options = options_of(speed=wish.speed, settle=0, start_on=wish.start_on, tls=wish.tls)
     with open_cassette(wish.cassette) as cassette:
         async with Player(cassette, options) as player:
             profile = cProfile.Profile()

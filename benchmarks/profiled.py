@@ -14,14 +14,14 @@ from pathlib import Path
 from harness import MB, Bench, player
 from listener import seconds_for
 from subjects.filtering import TEN, expected
-from tapes import LEVEL, MIXED, ONE, PLAIN, SMALL, Shape
+from tapes import MIXED, ONE, PLAIN, SMALL, ZSTD, Shape
 
 COURSES: dict[str, tuple[Shape, int, str, str]] = {
     "replay": (SMALL, PLAIN, "max", "T.*"),
-    "replay-zstd": (SMALL, LEVEL, "max", "T.*"),
-    "filter": (MIXED, LEVEL, "max", TEN),
-    "filter-topic": (MIXED, LEVEL, "max", "T.*"),
-    "pacing": (ONE, LEVEL, "1", "T.*"),
+    "replay-zstd": (SMALL, ZSTD, "max", "T.*"),
+    "filter": (MIXED, ZSTD, "max", TEN),
+    "filter-topic": (MIXED, ZSTD, "max", "T.*"),
+    "pacing": (ONE, ZSTD, "1", "T.*"),
 }
 """By name: the frames, the compression, the speed, what the client wants."""
 

@@ -30,8 +30,8 @@ SYMBOLS = [f"S{number:03d}" for number in range(200)]
 DISTINCT = 8 << 20
 """Bytes of payload that are made before they repeat."""
 
-PLAIN = 0
-"""The compression level of a tape whose chunks are stored as they are."""
+PLAIN, ZSTD = 0, LEVEL
+"""The compression level of a tape whose chunks are stored as they are, and that of a recorder."""
 
 
 def mixed_of(number: int) -> int:
@@ -170,7 +170,7 @@ def make(
     *,
     size: int = 0,
     frames: int = 0,
-    level: int = LEVEL,
+    level: int = ZSTD,
     spacing_ns: int = 1000,
 ) -> Tape:
     """Write a sealed cassette of about so many bytes of payload, or of so many frames."""

@@ -15,7 +15,7 @@ import xxhash
 from figures import Row, missing, rates, spread, times
 from harness import MB, Bench, installed, peer, player
 from listener import WrongBytesError, seconds_for
-from peers import chooser, filtered
+from peers import filtered
 from tapes import MIXED, PLAIN, SYMBOLS, Tape, Wanted, payloads_of, wanted
 from tickdeck.cassette.files import open_cassette
 from tickdeck.mockserver import tape as playing
@@ -61,7 +61,7 @@ def _same(expected: Wanted, got: Wanted, who: str) -> None:
 
 def _in_memory(bench: Bench, tape: Tape, what: str, params: str, goal: float) -> Row:
     right, payloads, names = expected(tape, params), payloads_of(tape.path), frozenset(params.split(","))
-    _same(right, wanted(filtered(payloads, chooser(params))), "the orjson loop")
+    _same(right, wanted(filtered(payloads, params)), "the orjson loop")
     samples: dict[str, list[float]] = {"tickdeck": [], "orjson": []}
     with open_cassette(tape.path) as cassette:
         market = playing.Tape(cassette, market="stocks")
@@ -73,7 +73,7 @@ def _in_memory(bench: Bench, tape: Tape, what: str, params: str, goal: float) ->
             _cuts(market, names)
             samples["tickdeck"].append(time.perf_counter() - begun)
             begun = time.perf_counter()
-            for _payload in filtered(payloads, chooser(params)):
+            for _payload in filtered(payloads, params):
                 pass
             samples["orjson"].append(time.perf_counter() - begun)
     return _row(f"{what}, in memory", "the orjson loop", tape, samples, goal)

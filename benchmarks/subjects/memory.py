@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from figures import Point, Row, spread
 from harness import MB, Bench, player
 from listener import START_ON, close, read_together, readers, start
-from tapes import LEVEL, PLAIN, SMALL
+from tapes import PLAIN, SMALL, ZSTD
 
 MORE_MIB = 5
-KINDS = {"plain chunks": PLAIN, "zstd": LEVEL}
+KINDS = {"plain chunks": PLAIN, "zstd": ZSTD}
 
 
 def measure(bench: Bench) -> Iterator[Row | Point]:
