@@ -24,7 +24,7 @@ CHARTS = {
 
 UNIT = "µs of processor time a frame"
 WIDTH, HEIGHT = 440, 330
-LEFT, RIGHT, TOP, BOTTOM = 62, 24, 78, 50
+LEFT, RIGHT, TOP, BOTTOM, ROOM = 62, 24, 78, 50, 14
 
 LIGHT = {
     "page": "#ffffff",
@@ -116,7 +116,7 @@ def _panel(chart: str, points: Sequence[Point]) -> str:
     low, high = decades(point.y for point in shown)
     xs = sorted({point.x for point in shown})
     across = Axis(xs[0], max(xs[-1], 2 * xs[0]), LEFT + 14, WIDTH - RIGHT - 14)
-    up = Axis(low, high, HEIGHT - BOTTOM, TOP)
+    up = Axis(low, high, HEIGHT - BOTTOM - ROOM, TOP)
     title, below = CHARTS[chart]
     parts = [
         _text(LEFT, 22, title, "title"),
@@ -152,7 +152,7 @@ def _curve(line: Sequence[Point], across: Axis, up: Axis, number: int, *, above:
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     dots = "".join(f'<circle class="dot{number}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in places)
     values = "".join(
-        _text(x, y - 9 if above or y > up.start - 24 else y + 18, short(point.y), "value middle")
+        _text(x, y - 9 if above else y + 18, short(point.y), "value middle")
         for (x, y), point in zip(places, line, strict=True)
     )
     return f'<path class="line{number}" d="{path}"/>{dots}{values}'

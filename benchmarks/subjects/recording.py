@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from figures import Row, spread, times
+from figures import Row, short, spread, times
 from harness import Bench
 from tapes import EPOCH_NS, Shape, trade
 from tickdeck import dialects
@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     pauses = max(run.pauses for run in runs)
     yield Row(
         f"recording, mixed frames of {mean / 1e3:.1f} kB on average",
-        f"{rate.says('frames/s')}, {pauses} pauses at most",
+        f"{short(rate.median)} frames/s ({short(rate.low)}-{short(rate.high)}), {pauses} pauses at most",
         f"{busy.says('s')} of processor time a frame",
         f"{times(rate.median / GOAL)} of the goal",
         f"{GOAL:,} frames/s, 0 pauses",
