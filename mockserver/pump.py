@@ -20,7 +20,7 @@ from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.records import PONG
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
-from tickdeck.mockserver.reel import AT_ONCE, Batch, Ending
+from tickdeck.mockserver.reel import AT_ONCE, MOST, Batch, Ending
 from tickdeck.mockserver.report import Lateness, TapeDigest
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.waker import Alarm
@@ -30,6 +30,9 @@ PONGS_KEPT: Final = 64
 
 A_TURN: Final = 4 * AT_ONCE
 """Bytes for one client before the others have their turn."""
+
+LARGE: Final = AT_ONCE // 4
+"""Bytes from which a piece is written as it is: to join it with others would copy it."""
 
 
 class Pump:
@@ -108,11 +111,8 @@ class Pump:
     def _push(self) -> None:
         room = A_TURN
         while room > 0:
-            parts, more, ending = self._gather()
-            if parts:
-                wire = parts[0] if len(parts) == 1 else b"".join(parts)
-                self._transport.write(wire)
-                room -= len(wire)
+            parts, large, more, ending = self._gather()
+            room -= self._write(parts) + self._write_large(large)
             if ending is not None:
                 self.close()
                 self._on_end(ending)
@@ -123,29 +123,46 @@ class Pump:
             if not more:
                 self._rest()
                 return
-            if not parts:
+            if not parts and not large:
                 break  # a long stretch without anything for this client: it is looked through in turns
         self._clock.call_soon(self.push)
 
-    def _gather(self) -> tuple[list[bytes | memoryview], bool, Ending | None]:
-        """All that is due now, up to one write; whether there may be more; whether it is the end."""
+    def _write(self, parts: list[bytes | memoryview]) -> int:
+        if not parts:
+            return 0
+        wire = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._transport.write(wire)
+        return len(wire)
+
+    def _write_large(self, wire: bytes | memoryview) -> int:
+        if wire:
+            self._transport.write(wire)
+        return len(wire)
+
+    def _gather(self) -> tuple[list[bytes | memoryview], bytes | memoryview, bool, Ending | None]:
+        """What is due now, up to one write: small pieces to be joined, and one large piece behind them.
+
+        Also whether there may be more, and whether it is the end.
+        """
         parts: list[bytes | memoryview] = list(self._pongs)
         self._pongs = []
         room = AT_ONCE
         while room > 0:
             now_ns = self._clock.now_ns()
-            batch = self._session.take(now_ns, limit=room)
+            batch = self._session.take(now_ns, limit=MOST)
             if batch is None:
-                return parts, False, None
+                return parts, b"", False, None
+            self._account(batch, now_ns)
+            if batch.ending is None and len(batch.wire) >= LARGE:
+                return parts, batch.wire, True, None
             if batch.wire:
                 parts.append(batch.wire)
             room -= len(batch.wire)
-            self._account(batch, now_ns)
             if batch.ending is not None:
-                return parts, False, batch.ending
+                return parts, b"", False, batch.ending
             if not batch.wire:
                 break
-        return parts, True, None
+        return parts, b"", True, None
 
     def _account(self, batch: Batch, now_ns: int) -> None:
         if not batch.frames:

@@ -20,10 +20,13 @@ from tickdeck.cassette.records import TEXT
 from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.course import Course, cursor_of, leg_of, seq_of
-from tickdeck.mockserver.cutter import Cut, Cutter
+from tickdeck.mockserver.cutter import Cut, Cutter, WholeCut
 
 AT_ONCE: Final = 64 * 1024
-"""Bytes that go to a socket in one write, unless a single frame is larger."""
+"""Bytes of small pieces that are joined to go to a socket in one write."""
+
+MOST: Final = 5 * AT_ONCE
+"""Bytes that are taken at once, unless a single frame is larger: there is room for a chunk."""
 
 CLOSE: Final = 8
 MAX_REASON: Final = 123
@@ -148,7 +151,7 @@ class Reel:
         """Whether it wants nothing now and has nothing to say."""
         return not self._said and not self._wanted_key()
 
-    def take(self, until: int, *, limit: int = AT_ONCE) -> Batch | None:
+    def take(self, until: int, *, limit: int = MOST) -> Batch | None:
         """What may be sent while the playhead is at the cursor ``until``, up to ``limit`` bytes.
 
         ``None`` when there is nothing; `NOTHING_YET` when there may be more further on.
@@ -217,6 +220,8 @@ class Reel:
                 self._seq = until
                 return None
             cut = self._current()
+            if until >= self._tape.seq_after(self._piece) and self._row == 0 and 0 < len(cut.wire) <= limit:
+                return self._all_of(cut)
             if (batch := self._slice(cut, until, limit)) is not None:
                 return batch
             if until < self._tape.seq_after(self._piece):
@@ -224,6 +229,13 @@ class Reel:
                 return None
             self._next_piece()
         return NOTHING_YET
+
+    def _all_of(self, cut: Cut) -> Batch:
+        """A piece from its first frame to its last: its bytes as they are, and no look at any row of it."""
+        position_ns = self._tape.starts_at(self._piece) if isinstance(cut, WholeCut) else cut.positions[0]
+        self._sent_on_leg += cut.frames
+        self._next_piece()
+        return Batch(cut.wire, cut.frames, position_ns)
 
     def _slice(self, cut: Cut, until: int, limit: int) -> Batch | None:
         row = self._row
@@ -234,7 +246,8 @@ class Reel:
         self._row = behind = max(row + 1, min(behind, fits))
         self._seq = cut.seqs[behind - 1] + 1
         self._sent_on_leg += behind - row
-        return Batch(cut.wire[cut.starts[row] : cut.starts[behind]], behind - row, cut.positions[row])
+        wire = memoryview(cut.wire)[cut.starts[row] : cut.starts[behind]]
+        return Batch(wire, behind - row, cut.positions[row])
 
     def _next_piece(self) -> None:
         self._seq = max(self._seq, self._tape.seq_after(self._piece))
@@ -265,7 +278,10 @@ class Reel:
     def _current(self) -> Cut:
         if self._cut is None:
             self._cut = self._cutter.cut(self._piece, self._wanted_key())
-            self._row = bisect_left(self._cut.seqs, self._seq)
+            at_start = self._seq <= self._tape.first_seq(self._piece)
+            self._row = 0 if at_start else bisect_left(self._cut.seqs, self._seq)
+            if self._piece + 1 < self._tape.pieces:
+                self._tape.prepare(self._piece + 1)
         return self._cut
 
 

@@ -131,7 +131,7 @@ class Session:
     def wake_ns(self) -> int | None:
         """The clock reading at which something will be due; ``None`` if nothing is foreseen."""
         timeline = self.timeline
-        if timeline is None:
+        if timeline is None or not timeline.speed.paced:
             return None
         due_ns = self.reel.due_ns()
         if due_ns is None and not self.reel.ended:

@@ -19,6 +19,7 @@ from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
+from tickdeck.mockserver.ahead import Ahead
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
@@ -55,7 +56,8 @@ class Stage:
         self.cassette = cassette
         self.dialect = dialects.find(cassette.header.dialect)
         self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
-        self.tapes = Tapes(cassette, feed=options.feed)
+        self._ahead = Ahead(cassette.chunk)
+        self.tapes = Tapes(cassette, feed=options.feed, loader=self._ahead)
         self.failure: TickdeckError | None = None
         self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
         if options.begin is not None or options.end is not None:
@@ -80,8 +82,9 @@ class Stage:
         self.clock = Clock()
 
     def close(self) -> None:
-        """Nothing rings any more."""
+        """Nothing rings any more, and no chunk is made ready."""
         self.clock.close()
+        self._ahead.close()
 
     def place(self, moment: Moment, *, market: str | None = None) -> int:
         """The position of a moment; times of day are those of a market's exchange, by default the first one's."""

@@ -155,6 +155,10 @@ class Tape:
         """A position that no frame of the piece is before."""
         return max(self._floors[number], self._refs[number].min_offset_ns - self.zero_ns)
 
+    def first_seq(self, number: int) -> int:
+        """A sequence that no frame of the piece is before."""
+        return self._refs[number].first_seq
+
     def piece_of_seq(self, seq: int) -> int:
         """The number of the first piece that has a frame at or behind ``seq`` (``pieces`` if none does)."""
         return bisect_left(self._refs, seq, key=lambda ref: ref.last_seq)
