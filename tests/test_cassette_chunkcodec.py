@@ -1,3 +1,5 @@
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -332,3 +334,18 @@ def test_a_frame_of_more_events_than_a_lane_has_lies_on_the_side(letters, monkey
 
 def test_an_empty_chunk_table_is_a_chunk() -> None:
     assert Chunk(0, ("",), (), ()).lanes == ()
+
+
+def test_a_chunk_that_nobody_holds_is_gone_at_once(letters) -> None:
+    records = tape([(track, SERVER, TEXT, b"[{T:A},{T:B}]") for track in (1, 2)])
+    payload = encode_chunk(build_chunk(0, records, letters.indexer))
+    gc.collect()
+    gc.disable()
+    try:
+        chunk = decode_chunk(payload)
+        check_chunk(chunk)
+        lane = weakref.ref(chunk.lanes[0])
+        del chunk
+        assert lane() is None
+    finally:
+        gc.enable()
