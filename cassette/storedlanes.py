@@ -118,8 +118,11 @@ class StoredLane:
         first_event = self.first_event
         events = first_event[-1]
         single = events == self.frames  # one event a frame: what is true of events is true of frames
-        skips, lengths = self._naturals("event_skips", events), self._naturals("event_lengths", events)
-        tails = self._naturals("tails", self.frames)
+        skips, lengths = (
+            self._column("event_skips", events, natural=True),
+            self._column("event_lengths", events, natural=True),
+        )
+        tails = self._column("tails", self.frames, natural=True)
         steps = [0] * (2 * events)
         steps[0::2], steps[1::2] = skips, lengths
         edges = list(accumulate(steps))
@@ -158,7 +161,7 @@ class StoredLane:
 
     @_unpacked
     def event_channels(self) -> Sequence[int]:
-        ids = self._naturals("event_channels", self.first_event[-1])
+        ids = self._column("event_channels", self.first_event[-1], natural=True)
         if max(ids) >= self._common.channels:
             raise FormatError("an event is on a channel that the chunk's table does not have")
         return ids
@@ -180,19 +183,13 @@ class StoredLane:
             raise FormatError(_UNMATCHED)
         return Postings(self.channel_ids, starts, ordinals, self.within)
 
-    def _column(self, key: str, rows: int) -> Sequence[int]:
-        column = stored_column(self._fields, key, most=rows)
-        if len(column) != rows:
-            raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
-        return column
-
-    def _naturals(self, key: str, rows: int) -> Sequence[int]:
-        """A column of values that are not below zero."""
+    def _column(self, key: str, rows: int, *, natural: bool = False) -> Sequence[int]:
+        """A column of so many rows; the values of a ``natural`` one are not below zero."""
         data = stored(self._fields, key, most=room_of(rows))
         column = unpack_column(data, most=rows)
         if len(column) != rows:
             raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
-        if has_negative(data):
+        if natural and has_negative(data):
             raise FormatError(f"the column {key} of a lane has a value below zero")
         return column
 
