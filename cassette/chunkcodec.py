@@ -28,7 +28,7 @@ from tickdeck.cassette.indexing import STATUS, Event, Indexer
 from tickdeck.cassette.lanes import ChannelIds, LaneBuilder, lane_columns, store, stored
 from tickdeck.cassette.packing import BIG, Fields, pack, unpack
 from tickdeck.cassette.records import TEXT, Frame, Record, Sender
-from tickdeck.cassette.storedlanes import LaneTable, Within, stored_column, stored_rows
+from tickdeck.cassette.storedlanes import Within, read_lanes, stored_column, stored_rows
 
 _LENGTH: Final = Struct("<I")
 
@@ -172,9 +172,9 @@ def decode_chunk(payload: bytes, *, within: Within = nullcontext) -> Chunk:
     if len(blob) > MAX_SHARED and summary.ref.records > 1:
         raise FormatError(f"a chunk of {summary.ref.records} records has a blob of {len(blob)} bytes")
     described = columns.items("lanes")
-    table = LaneTable(described, blob, channels=len(channels), most=MAX_EVENTS, within=within)
-    side = Side(columns, blob[table.end :], within)
-    chunk = Chunk(summary.ref.number, channels, tuple(table.lanes), side, len(blob))
+    lanes = read_lanes(described, blob, channels=len(channels), most=MAX_EVENTS, within=within)
+    side = Side(columns, blob[sum(len(lane.wire) for lane in lanes) :], within)
+    chunk = Chunk(summary.ref.number, channels, lanes, side, len(blob))
     if chunk.frames + len(side) != summary.ref.records:
         raise FormatError(f"a chunk of {summary.ref.records} records holds {chunk.frames + len(side)}")
     return chunk

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, repeat
 from operator import add, le, sub
@@ -87,13 +88,13 @@ def _unpacked(unpack: Callable[[StoredLane], _T]) -> cached_property[_T]:
 class StoredLane:
     """One lane, as `tickdeck.cassette.chunks.Lane` describes it."""
 
-    def __init__(self, fields: Fields, wire: bytes, frames: int, of: LaneTable, at: int) -> None:
-        self.track = fields.integer("track")
+    def __init__(self, head: LaneHead, wire: bytes, common: Common, at: int) -> None:
+        self.track = head.fields.integer("track")
         self.wire = wire
-        self.frames = frames
-        self.within = of.within
-        self._fields = fields
-        self._of = of
+        self.frames = head.frames
+        self.within = common.within
+        self._fields = head.fields
+        self._common = common
         self._at = at
 
     @_unpacked
@@ -110,15 +111,18 @@ class StoredLane:
 
     @property
     def first_event(self) -> Sequence[int]:
-        return self._of.first_events[self._at]
+        return self._common.first_events[self._at]
 
     @_unpacked
     def bounds(self) -> Bounds:
         first_event = self.first_event
         events = first_event[-1]
         single = events == self.frames  # one event a frame: what is true of events is true of frames
-        skips, lengths = self._naturals("event_skips", events), self._naturals("event_lengths", events)
-        tails = self._naturals("tails", self.frames)
+        skips, lengths = (
+            self._column("event_skips", events, natural=True),
+            self._column("event_lengths", events, natural=True),
+        )
+        tails = self._column("tails", self.frames, natural=True)
         steps = [0] * (2 * events)
         steps[0::2], steps[1::2] = skips, lengths
         edges = list(accumulate(steps))
@@ -157,15 +161,15 @@ class StoredLane:
 
     @_unpacked
     def event_channels(self) -> Sequence[int]:
-        ids = self._naturals("event_channels", self.first_event[-1])
-        if max(ids) >= self._of.channels:
+        ids = self._column("event_channels", self.first_event[-1], natural=True)
+        if max(ids) >= self._common.channels:
             raise FormatError("an event is on a channel that the chunk's table does not have")
         return ids
 
     @_unpacked
     def channel_ids(self) -> Sequence[int]:
-        ids = stored_column(self._fields, "posting_channels", most=self._of.channels)
-        if not ids or ids[0] < 0 or ids[-1] >= self._of.channels or not _rises(ids):
+        ids = stored_column(self._fields, "posting_channels", most=self._common.channels)
+        if not ids or ids[0] < 0 or ids[-1] >= self._common.channels or not _rises(ids):
             raise FormatError(_UNMATCHED)
         return ids
 
@@ -179,19 +183,13 @@ class StoredLane:
             raise FormatError(_UNMATCHED)
         return Postings(self.channel_ids, starts, ordinals, self.within)
 
-    def _column(self, key: str, rows: int) -> Sequence[int]:
-        column = stored_column(self._fields, key, most=rows)
-        if len(column) != rows:
-            raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
-        return column
-
-    def _naturals(self, key: str, rows: int) -> Sequence[int]:
-        """A column of values that are not below zero."""
+    def _column(self, key: str, rows: int, *, natural: bool = False) -> Sequence[int]:
+        """A column of so many rows; the values of a ``natural`` one are not below zero."""
         data = stored(self._fields, key, most=room_of(rows))
         column = unpack_column(data, most=rows)
         if len(column) != rows:
             raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
-        if has_negative(data):
+        if natural and has_negative(data):
             raise FormatError(f"the column {key} of a lane has a value below zero")
         return column
 
@@ -203,25 +201,27 @@ class StoredLane:
     __hash__ = None  # type: ignore[assignment]  # as that of a tuple with lists in it
 
 
-class LaneTable:
-    """The lanes of a chunk, and what they have in common: its channels, and one limit to their events."""
+@dataclass(frozen=True, slots=True)
+class LaneHead:
+    """What is known of a lane without unpacking it."""
 
-    def __init__(self, described: Sequence[object], blob: bytes, *, channels: int, most: int, within: Within):
+    fields: Fields
+    size: int
+    frames: int
+
+
+class Common:
+    """What the lanes of a chunk have in common: its channels, and one limit to their events.
+
+    It knows of the lanes only their heads: lanes that it held would hold each other, and so their
+    bytes, until a collection of garbage.
+    """
+
+    def __init__(self, heads: Sequence[LaneHead], *, channels: int, most: int, within: Within) -> None:
         self.channels = channels
         self.within = within
-        self.end = 0
-        """Where, in the blob, the last of them ends."""
+        self._heads = heads
         self._most = most
-        self._fields: list[Fields] = []
-        self.lanes: list[StoredLane] = []
-        for at, value in enumerate(described):
-            fields = Fields(value, "a lane")
-            size = fields.integer("bytes", high=len(blob) - self.end)
-            frames = stored_rows(fields, "seqs", most=min(size, most))
-            wire = blob[self.end : self.end + size]
-            self.lanes.append(StoredLane(fields, wire, frames, self, at))
-            self._fields.append(fields)
-            self.end += size
 
     @cached_property
     def first_events(self) -> list[Sequence[int]]:
@@ -234,17 +234,39 @@ class LaneTable:
 
     def _first_events(self) -> Iterator[Sequence[int]]:
         room = self._most
-        for lane, fields in zip(self.lanes, self._fields, strict=True):
-            most = min(len(lane.wire), room)
-            data = stored(fields, "event_counts", most=room_of(most))
+        for head in self._heads:
+            most = min(head.size, room)
+            data = stored(head.fields, "event_counts", most=room_of(most))
             counts = unpack_column(data, most=most)
             single = constant_of(data) == 1
             first_event = range(len(counts) + 1) if single else starts_of(counts)
             events = first_event[-1]
-            if len(counts) != lane.frames or not events or events > most or not (single or min(counts) > 0):
+            if len(counts) != head.frames or not events or events > most or not (single or min(counts) > 0):
                 raise FormatError("the events of a lane are more, or fewer, than its frames can hold")
             yield first_event
             room -= events
+
+
+def read_lanes(
+    described: Sequence[object], blob: bytes, *, channels: int, most: int, within: Within
+) -> tuple[StoredLane, ...]:
+    """The lanes whose bytes lie back to back at the beginning of a blob.
+
+    ``channels`` is how many the chunk's table has, ``most`` how many events all the lanes may have.
+    """
+    heads: list[LaneHead] = []
+    left = len(blob)
+    for value in described:
+        fields = Fields(value, "a lane")
+        size = fields.integer("bytes", high=left)
+        heads.append(LaneHead(fields, size, stored_rows(fields, "seqs", most=min(size, most))))
+        left -= size
+    common = Common(heads, channels=channels, most=most, within=within)
+    starts = starts_of(head.size for head in heads)
+    return tuple(
+        StoredLane(head, blob[start : start + head.size], common, at)
+        for at, (head, start) in enumerate(zip(heads, starts, strict=False))
+    )
 
 
 class Postings(Mapping[int, Sequence[int]]):

@@ -22,7 +22,7 @@ from tickdeck.cassette.records import TEXT
 from tickdeck.cassette.wire import frame_header
 
 _FEW: Final = 8
-"""Of up to one event in so many the frame is searched for; of more it is looked up in a table."""
+"""Up to one row in so many is looked for by itself; for more a whole column is gone through."""
 
 _SHORT: Final = 4096
 """Joints of frames up to this size are remembered."""
@@ -90,7 +90,8 @@ def _frames(
 ) -> Picked:
     """The frames ``rows``, of each of which so many events, ``counts``, are wanted: those of the given bounds."""
     first = lane.first_event
-    held = map(sub, taker(_next(rows))(first), taker(rows)(first))
+    begin, end = _ranges(first, rows)
+    held = map(sub, end, begin)
     whole = list(map(eq, counts, held))
     if all(whole):
         return _as_recorded(lane, rows)
@@ -100,7 +101,7 @@ def _frames(
 
 
 def _as_recorded(lane: Lane, rows: Sequence[int]) -> Picked:
-    begins, ends = taker(rows)(lane.starts), taker(_next(rows))(lane.starts)
+    begins, ends = _ranges(lane.starts, rows)
     apart = list(map(ne, begins[1:], ends))
     firsts, lasts = chain(begins[:1], compress(begins[1:], apart)), chain(compress(ends, apart), ends[-1:])
     wire = b"".join(map(lane.wire.__getitem__, map(slice, firsts, lasts)))
@@ -160,5 +161,9 @@ def _mixed(
     return Picked(rows, sizes, b"".join(parts))
 
 
-def _next(rows: Sequence[int]) -> Sequence[int]:
-    return list(map(add, rows, repeat(1)))
+def _ranges(starts: Sequence[int], rows: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Where these rows begin and end."""
+    take = taker(rows)
+    if _FEW * len(rows) <= len(starts):  # a copy of the column would cost more than what is taken of it
+        return take(starts), taker(list(map(add, rows, repeat(1))))(starts)
+    return take(starts), take(starts[1:])

@@ -64,6 +64,7 @@ class Waker:
         self._alarms: list[tuple[int, int, Alarm]] = []
         self._count = 0
         self._armed_ns: int | None = None
+        self._ringing = False
         self._device = (best_device() if make_device is None else make_device)(loop, self._ring)
 
     def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
@@ -71,7 +72,7 @@ class Waker:
         alarm = Alarm(when_ns, callback)
         self._count += 1
         heapq.heappush(self._alarms, (when_ns, self._count, alarm))
-        if self._armed_ns is None or when_ns < self._armed_ns:
+        if not self._ringing and (self._armed_ns is None or when_ns < self._armed_ns):
             self._arm(when_ns)
         return alarm
 
@@ -86,11 +87,13 @@ class Waker:
 
     def _ring(self) -> None:
         self._armed_ns = None
+        self._ringing = True  # what is asked for meanwhile is armed once, at the end
         now_ns = time.monotonic_ns()
         try:
             while self._alarms and self._alarms[0][0] <= now_ns:
                 heapq.heappop(self._alarms)[2].ring()
         finally:
+            self._ringing = False
             if self._alarms:
                 self._arm(self._alarms[0][0])
 

@@ -1,5 +1,8 @@
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -41,6 +44,20 @@ def test_a_chunk_comes_back_as_it_was(letters, frames, offset: int, level: int) 
     summary = read_summary(payload)[0]
     assert (summary.ref, summary.indexer, summary.revision) == (ref_of(4, records), "letters", 3)
     assert encode_chunk(back, indexer="letters", revision=3, level=level) == payload
+
+
+@given(st.lists(st.tuples(st.integers(1, 900), OFFSETS), min_size=70, max_size=150))
+def test_a_chunk_of_many_frames_at_uneven_times_comes_back(letters, steps: list[tuple[int, int]]) -> None:
+    seqs = accumulate(step for step, _ in steps)
+    records = [
+        Frame(seq, offset, 1, SERVER, TEXT, b"[{T:A},{Q:B}]" if offset % 2 else b"[{T:A}]")
+        for seq, (_, offset) in zip(seqs, steps, strict=True)
+    ]
+    chunk = build_chunk(0, records, letters.indexer)
+    back = decode_chunk(encode_chunk(chunk))
+    assert back.frames == len(records)
+    assert list(back.lanes[0].event_rows) == list(chunk.lanes[0].event_rows)
+    assert back == chunk
 
 
 def test_data_frames_lie_in_wire_form_back_to_back(letters) -> None:
@@ -283,6 +300,10 @@ def test_posting_lists_read_as_a_mapping() -> None:
         payload_of(columns={"side": pack_column([1])}),
         payload_of(columns={"side": pack_column([2, -1])}, blob=b"\x81\x07[{T:A}]?"),
         payload_of(columns={"side": pack_column([1])}, blob=b"\x81\x07[{T:A}]??"),
+        payload_of(None, {"side": pack_column([2])}, {"records": 2}, LANE_WIRE + b"?"),
+        payload_of(None, {"side": pack_column([1])}, {"records": 2}),
+        payload_of(blob=LANE_WIRE + b"?"),
+        payload_of({"seqs": 7}),
         payload_of(columns={"lanes": [7]}),
         payload_of(summary={"records": 0}),
         payload_of(summary={"records": 2}),
@@ -332,3 +353,18 @@ def test_a_frame_of_more_events_than_a_lane_has_lies_on_the_side(letters, monkey
 
 def test_an_empty_chunk_table_is_a_chunk() -> None:
     assert Chunk(0, ("",), (), ()).lanes == ()
+
+
+def test_a_chunk_that_nobody_holds_is_gone_at_once(letters) -> None:
+    records = tape([(track, SERVER, TEXT, b"[{T:A},{T:B}]") for track in (1, 2)])
+    payload = encode_chunk(build_chunk(0, records, letters.indexer))
+    gc.collect()
+    gc.disable()
+    try:
+        chunk = decode_chunk(payload)
+        check_chunk(chunk)
+        lane = weakref.ref(chunk.lanes[0])
+        del chunk
+        assert lane() is None
+    finally:
+        gc.enable()
