@@ -143,7 +143,8 @@ def read_summary(payload: bytes) -> tuple[Summary, Fields, int]:
     return Summary(ref, fields.text("indexer"), fields.integer("revision")), fields, start
 
 
-def _part(fields: Fields, key: str, payload: bytes, start: int) -> tuple[bytes, int]:
+def _part(fields: Fields, key: str, payload: bytes, start: int) -> tuple[bytes | memoryview, int]:
+    """A part, decompressed or as it lies in the payload, and where it ends."""
     described = fields.integers(key)
     if len(described) != 3 or min(described) < 0 or described[2] > MAX_PAYLOAD:
         raise FormatError(f"the {key} of a chunk are not described as they should be")
@@ -151,7 +152,7 @@ def _part(fields: Fields, key: str, payload: bytes, start: int) -> tuple[bytes, 
     end = start + stored
     if end > len(payload):
         raise FormatError(f"the {key} of a chunk are cut short")
-    return restore(method, payload[start:end], size), end
+    return restore(method, memoryview(payload)[start:end], size), end
 
 
 def decode_chunk(payload: bytes, *, within: Within = nullcontext) -> Chunk:
@@ -165,15 +166,15 @@ def decode_chunk(payload: bytes, *, within: Within = nullcontext) -> Chunk:
     blob, start = _part(fields, "blob", payload, start)
     if start != len(payload):
         raise FormatError("a chunk is followed by bytes that belong to nothing")
-    columns = Fields(unpack(columns_part), "the columns of a chunk")
+    columns = Fields(unpack(bytes(columns_part)), "the columns of a chunk")
     channels = Fields({"channels": unpack(stored(columns, "channels"))}, "a chunk").texts("channels")
     if channels[:1] != (STATUS,):
         raise FormatError("the channel table of a chunk does not begin with the empty name")
     if len(blob) > MAX_SHARED and summary.ref.records > 1:
         raise FormatError(f"a chunk of {summary.ref.records} records has a blob of {len(blob)} bytes")
     described = columns.items("lanes")
-    lanes = read_lanes(described, blob, channels=len(channels), most=MAX_EVENTS, within=within)
-    side = Side(columns, blob[sum(len(lane.wire) for lane in lanes) :], within)
+    lanes = read_lanes(described, memoryview(blob), channels=len(channels), most=MAX_EVENTS, within=within)
+    side = Side(columns, bytes(blob[sum(len(lane.view) for lane in lanes) :]), within)
     chunk = Chunk(summary.ref.number, channels, lanes, side, len(blob))
     if chunk.frames + len(side) != summary.ref.records:
         raise FormatError(f"a chunk of {summary.ref.records} records holds {chunk.frames + len(side)}")

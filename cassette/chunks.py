@@ -29,6 +29,8 @@ class Lane(Protocol):
     (ids that do not occur in the lane are absent); ``channel_ids`` are its keys,
     rising. Lanes are equal if all of this is, however they came about.
 
+    ``view`` is ``wire`` without a copy: bytes of the chunk as it was read.
+
     The columns of a lane that was read are unpacked, and checked, when first asked
     for: asking may be a FormatError. ``frames`` costs nothing.
     """
@@ -37,6 +39,8 @@ class Lane(Protocol):
     def track(self) -> int: ...
     @property
     def wire(self) -> bytes: ...
+    @property
+    def view(self) -> memoryview: ...
     @property
     def frames(self) -> int: ...
     @property
@@ -78,6 +82,11 @@ class BuiltLane:
     event_ends: Sequence[int]
     event_channels: Sequence[int]
     postings: Mapping[int, Sequence[int]]
+
+    @property
+    def view(self) -> memoryview:
+        """Its bytes."""
+        return memoryview(self.wire)
 
     @property
     def frames(self) -> int:

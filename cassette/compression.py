@@ -8,6 +8,7 @@ decompressed, so that a small hostile file cannot become a large amount of memor
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
 
 from tickdeck.cassette.errors import FormatError
 
@@ -36,8 +37,12 @@ def squeeze(data: bytes, level: int = LEVEL) -> tuple[int, bytes]:
     return PLAIN, data
 
 
-def restore(method: int, stored: bytes, size: int) -> bytes:
+Data = TypeVar("Data", bytes, memoryview)
+
+
+def restore(method: int, stored: Data, size: int) -> Data | bytes:
     """The ``size`` bytes that were stored; FormatError when they are not exactly that many."""
+    data: Data | bytes
     if method == PLAIN:
         data = stored
     elif method == ZSTD:
@@ -59,7 +64,7 @@ def beginning(method: int, stored: bytes, size: int) -> bytes:
         raise FormatError("a compressed part is damaged") from error
 
 
-def _decompress(stored: bytes, size: int) -> bytes:
+def _decompress(stored: bytes | memoryview, size: int) -> bytes:
     decompressor = zstd.ZstdDecompressor(options=_OPTIONS)
     try:
         data = decompressor.decompress(stored, size)

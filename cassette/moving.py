@@ -80,6 +80,11 @@ class MovedLane:
         return self._lane.wire
 
     @property
+    def view(self) -> memoryview:
+        """See `Lane`."""
+        return self._lane.view
+
+    @property
     def frames(self) -> int:
         """See `Lane`."""
         return self._lane.frames

@@ -88,14 +88,18 @@ def _unpacked(unpack: Callable[[StoredLane], _T]) -> cached_property[_T]:
 class StoredLane:
     """One lane, as `tickdeck.cassette.chunks.Lane` describes it."""
 
-    def __init__(self, head: LaneHead, wire: bytes, common: Common, at: int) -> None:
+    def __init__(self, head: LaneHead, view: memoryview, common: Common, at: int) -> None:
         self.track = head.fields.integer("track")
-        self.wire = wire
+        self.view = view
         self.frames = head.frames
         self.within = common.within
         self._fields = head.fields
         self._common = common
         self._at = at
+
+    @cached_property
+    def wire(self) -> bytes:
+        return bytes(self.view)
 
     @_unpacked
     def seqs(self) -> Sequence[int]:
@@ -129,7 +133,7 @@ class StoredLane:
         begins, ends = edges[0::2], edges[1::2]
         last_ends = ends if single else map(ends.__getitem__, map(sub, first_event[1:], repeat(1)))
         starts = [0, *map(add, last_ends, tails)]
-        if starts[-1] != len(self.wire):
+        if starts[-1] != len(self.view):
             raise FormatError(_NOT_FILLED)
         return Bounds(starts, begins, ends)
 
@@ -248,7 +252,7 @@ class Common:
 
 
 def read_lanes(
-    described: Sequence[object], blob: bytes, *, channels: int, most: int, within: Within
+    described: Sequence[object], blob: memoryview, *, channels: int, most: int, within: Within
 ) -> tuple[StoredLane, ...]:
     """The lanes whose bytes lie back to back at the beginning of a blob.
 

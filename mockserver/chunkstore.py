@@ -75,5 +75,5 @@ class ChunkStore:
 
 
 def _weight(kept: Kept) -> int:
-    wire = sum(len(lane.wire) for lane in kept.chunk.lanes)
+    wire = sum(len(lane.view) for lane in kept.chunk.lanes)
     return max(kept.chunk.size, wire) + _INDEX * wire

@@ -42,7 +42,7 @@ class Cut(Protocol):
     @property
     def frames(self) -> int: ...
     @property
-    def wire(self) -> bytes: ...
+    def wire(self) -> bytes | memoryview: ...
     @property
     def seqs(self) -> Sequence[int]: ...
     @property
@@ -78,9 +78,9 @@ class WholeCut:
         return self.view.frames
 
     @property
-    def wire(self) -> bytes:
+    def wire(self) -> memoryview:
         """The lane's own bytes."""
-        return self.view.lanes[0].wire
+        return self.view.lanes[0].view
 
     @property
     def seqs(self) -> Sequence[int]:
