@@ -23,7 +23,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Final
 
 from tickdeck.dialects.jsontext import DECODER
@@ -119,12 +119,13 @@ class EventMover:
     def _some(self, text: bytes, key: str, stretch: Stretch, ids: set[int]) -> bytes:
         """Moves a key where it lies in an event on one of the channels ``ids``."""
         parts = self._typed[key].split(text)
-        beginnings = _Beginnings(self._digits, self._step)
         places = list(accumulate(map(len, parts)))[0:-1:2]
-        for at, place in enumerate(places):
-            event = bisect_right(stretch.starts, place) - 1
-            if stretch.ids[event] in ids:
-                parts[2 * at + 1] = beginnings[parts[2 * at + 1]]
+        behind = map(bisect_right, repeat(stretch.starts), places)
+        beginnings = _Beginnings(self._digits, self._step)
+        parts[1::2] = [
+            beginnings[part] if stretch.ids[event - 1] in ids else part
+            for part, event in zip(parts[1::2], behind, strict=True)
+        ]
         return b"".join(parts)
 
 
@@ -196,13 +197,16 @@ def _pattern(keys: tuple[str, ...], kept: int) -> re.Pattern[bytes]:
     """Finds each key with the digits of its moment that may change.
 
     A moment in ms has 13 digits, in µs and ns three and six more; the same beginning
-    changes in all of them. What is a number of another length, or none, is found
-    without digits.
+    changes in all of them. A number of another length, or with spaces around it, is
+    found without digits.
     """
     last = keys[0][-1].encode()  # the literal that the search looks for: `t"`
     before = b"|".join(b'(?<="%b")' % key.encode() for key in keys)
-    changing = rb"[0-9]{%d}(?=[0-9]{%d}(?:[0-9]{3}(?:[0-9]{3})?+)?+(?![0-9.eE]))" % (_MS_DIGITS - kept, kept)
-    return re.compile(rb'(%b"(?:%b)\s*+:\s*+(?:%b|(?=[1-9][0-9]{11})))' % (last, before, changing))
+    tail = rb"[0-9]{%d}(?:[,}]|[0-9]{3}(?:[,}]|[0-9]{3}[,}]))" % kept
+    # Any character costs nothing to match, a digit does: `_Beginnings` looks at each beginning once.
+    moment = rb":.{%d}(?=%b)" % (_MS_DIGITS - kept, tail)
+    other = rb"(?=\s*+:\s*+[1-9][0-9]{11})"
+    return re.compile(rb'(%b"(?:%b)(?:%b|%b))' % (last, before, moment, other), re.DOTALL)
 
 
 class _Beginnings(dict[bytes, bytes]):
