@@ -40,8 +40,12 @@ KEYS: Final = (
 """Keys under which a body keeps moments and the dates of market days."""
 
 _NUMBER: Final = r"[0-9]++(?![.eE])"
-_PLAIN: Final = re.compile(rf'("(?:{"|".join(KEYS)})")(\s*+:\s*+)({_NUMBER}|"[^"]*+")')
-_STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_PLAIN: Final = {f'"{key}"': re.compile(rf'("{key}")(\s*+:\s*+)({_NUMBER}|"[^"]*+")') for key in KEYS}
+"""By key, in quotes: a pattern each, for one that begins with so much plain text is found quickly."""
+
+_STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+'
+"""A string; one that is never closed goes to the end, so that no text makes this slow."""
+
 _ANY: Final = re.compile(rf"({_STRING})(?:(\s*+:\s*+)({_NUMBER}|{_STRING})?+)?+", re.DOTALL)
 
 
@@ -51,7 +55,11 @@ def moved_body(body: bytes, shift: Shift) -> bytes:
     # with a colon behind it can only be a key; else strings are passed over one by one.
     if b"\\" in body:
         return any_body(body, shift)
-    return _PLAIN.sub(lambda found: _moved(found, shift), body.decode("latin-1")).encode("latin-1")
+    text = body.decode("latin-1")
+    for key, field in _PLAIN.items():
+        if key in text:
+            text = field.sub(lambda found: _moved(found, shift), text)
+    return text.encode("latin-1")
 
 
 def any_body(body: bytes, shift: Shift) -> bytes:
@@ -61,9 +69,11 @@ def any_body(body: bytes, shift: Shift) -> bytes:
 
 def _moved(found: re.Match[str], shift: Shift) -> str:
     key, between, value = found.groups()
-    if value is None or key[1:-1] not in KEYS:
+    if value is None or key not in _PLAIN:
         return found[0]
     if value.startswith('"'):
+        if not value.endswith('"'):
+            return found[0]
         moved = f'"{moved_instant(moved_date(value[1:-1], shift), shift)}"'
     else:
         moved = moved_number(value, shift)

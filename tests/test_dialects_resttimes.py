@@ -122,6 +122,8 @@ STAYING = [
     b'{"status":"ERROR","request_id":"5578b7a54cd0cfb5d5f4f8e1a1a3a0a0","error":"Unknown API Key"}',
     b'{"t":null,"y":12,"f":1.5e18,"timestamp":"soon","date":"","open":-1673240400000,"close":1673240400000.5}',
     b"t\n1673240400000\n",
+    b'{"x":"\\\\","from":"2023-01-09',
+    b'{"from":"2023-01-09',
     b"\xff{",
     b"",
 ]
