@@ -25,6 +25,11 @@ class Learner(Protocol):
 class Mover(Protocol):
     """Moves what the service said in time, by one shift; only digits change."""
 
+    @property
+    def shift(self) -> Shift:
+        """By how much."""
+        ...
+
     def event(self, event: bytes) -> bytes:
         """One event."""
         ...

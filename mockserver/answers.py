@@ -56,14 +56,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Moving:
-    """A tape that is moved in time: by how much, and what moves the bodies of its answers."""
-
-    shift: Shift
-    mover: Mover
-
-
-@dataclass(frozen=True, slots=True)
 class _Body:
     data: bytes
     coded: bool
@@ -77,14 +69,17 @@ def answer_of(
     method: str,
     accept_encoding: str | None,
     origins: Origins,
-    moving: Moving | None = None,
+    mover: Mover | None = None,
 ) -> Answer:
-    """The answer to ``method`` from a client with this Accept-Encoding field (``None``: it sent none)."""
+    """The answer to ``method`` from a client with this Accept-Encoding field (``None``: it sent none).
+
+    ``mover`` moves it in time, if the tape is moved.
+    """
     headers = _served(interaction.response_headers)
-    body = _body(interaction, headers, accept_encoding, _change(interaction, headers, origins, moving))
+    body = _body(interaction, headers, accept_encoding, _change(interaction, headers, origins, mover))
     headers, readdressed = _readdressed(headers, origins)
-    if moving is not None:
-        headers = _redated(headers, moving.shift)
+    if mover is not None:
+        headers = _redated(headers, mover.shift)
     if body.data != interaction.body:
         headers = _without(headers, _DIGESTS)
     if not body.coded:
@@ -118,16 +113,16 @@ def _served(headers: HeaderPairs) -> HeaderPairs:
 
 
 def _change(
-    interaction: Interaction, headers: HeaderPairs, origins: Origins, moving: Moving | None
+    interaction: Interaction, headers: HeaderPairs, origins: Origins, mover: Mover | None
 ) -> Callable[[bytes], tuple[bytes, int]] | None:
     """What is to be done with the plain body, and counts addresses; ``None`` if it is not to be looked into."""
     types = [value.strip() for value in _values(headers, b"content-type")]
     # A part's bytes are counted in Content-Range.
     if interaction.status == _PARTIAL or not all(map(_TEXT.match, types)):
         return None
-    if moving is None or not (types and all(map(_JSON.match, types))):
+    if mover is None or not (types and all(map(_JSON.match, types))):
         return origins.rewrite
-    move = moving.mover.body
+    move = mover.body
     return lambda plain: origins.rewrite(move(plain))
 
 

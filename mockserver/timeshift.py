@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
@@ -26,7 +25,7 @@ from tickdeck.cassette.chunks import Chunk, Lane
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.records import TEXT
 from tickdeck.cassette.wire import frame_header
-from tickdeck.dialects.base import Mover
+from tickdeck.dialects.base import Dialect, Mover
 from tickdeck.dialects.moments import MILLISECOND, Shift
 from tickdeck.dialects.timefields import Stretch
 from tickdeck.mockserver.playhead import REAL_TIME, Speed
@@ -125,11 +124,33 @@ def _hours(distance_ms: int) -> str:
     )
 
 
-def chunk_mover(mover: Mover) -> Callable[[Chunk], Chunk]:
-    """What moves a chunk that was just loaded: its lanes; all else about it stays."""
-    return lambda chunk: replace(
-        chunk, lanes=tuple(moved_lane(lane, chunk.channels, mover) for lane in chunk.lanes)
-    )
+class Shifter:
+    """The time shift of one server: nothing moves until it is fixed, then it is one constant for good.
+
+    ``mover`` moves REST answers, `chunk` what was loaded of the tape. Chunks that
+    were loaded before it was fixed have to be loaded again.
+    """
+
+    def __init__(self, wanted: TimeShift, dialect: Dialect, *, zone: tzinfo) -> None:
+        self.mover: Mover | None = None
+        self._wanted = wanted
+        self._dialect = dialect
+        self._zone = zone
+
+    def start(self, *, tape_wall_ns: int, now_wall_ns: int) -> Shift:
+        """The shift, fixed at the first call; see `TimeShift.at_start`."""
+        if self.mover is None:
+            shift = self._wanted.at_start(tape_wall_ns=tape_wall_ns, now_wall_ns=now_wall_ns, zone=self._zone)
+            self.mover = self._dialect.mover(shift)
+        return self.mover.shift
+
+    def chunk(self, chunk: Chunk) -> Chunk:
+        """A chunk that was just loaded, moved: its lanes; all else about it stays."""
+        mover = self.mover
+        if mover is None or not mover.shift.ms:
+            return chunk
+        lanes = tuple(moved_lane(lane, chunk.channels, mover) for lane in chunk.lanes)
+        return replace(chunk, lanes=lanes)
 
 
 def moved_lane(lane: Lane, channels: tuple[str, ...], mover: Mover) -> Lane:

@@ -13,7 +13,7 @@ from tickdeck.cassette.records import HeaderPairs, Interaction
 from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.polygon import POLYGON
-from tickdeck.mockserver.answers import Answer, Moving, answer_of
+from tickdeck.mockserver.answers import Answer, answer_of
 
 UPSTREAM = (
     "https://api.polygon.io",
@@ -332,16 +332,13 @@ def test_the_gzip_we_write_is_gzip_to_others() -> None:
     assert gzip.decompress(closed(PAGE, ("gzip",))) == PAGE
 
 
-HOUR = Shift(3_600_000, None)
-MOVING = Moving(HOUR, POLYGON.mover(HOUR))
+HOUR = POLYGON.mover(Shift(3_600_000, None))
 EARLY = b'{"results":[{"t":999999999999}],"next_url":"https://api.polygon.io/x"}'
 LATER = b'{"results":[{"t":1000003599999}],"next_url":"http://127.0.0.1:8420/x"}'
 
 
 def moved(interaction: Interaction, *, accept_encoding: str | None = "gzip") -> Answer:
-    return answer_of(
-        interaction, method="GET", accept_encoding=accept_encoding, origins=ORIGINS, moving=MOVING
-    )
+    return answer_of(interaction, method="GET", accept_encoding=accept_encoding, origins=ORIGINS, mover=HOUR)
 
 
 def test_moments_of_a_body_and_the_date_of_an_answer_move_with_the_tape() -> None:

@@ -19,9 +19,9 @@ from tickdeck.dialects.polygon_events import events
 from tickdeck.mockserver.playhead import MAX, Speed
 from tickdeck.mockserver.timeshift import (
     MOST_MS,
+    Shifter,
     Target,
     TimeShift,
-    chunk_mover,
     describe,
     moved_lane,
     parse_time_shift,
@@ -222,13 +222,39 @@ def test_a_frame_that_outgrows_its_header_gets_a_longer_one(room: int) -> None:
     assert rows_of(moved) == rows_of(lane_of(longer, longer)[0])
 
 
+def shifter(text: str) -> Shifter:
+    return Shifter(parse_time_shift(text), POLYGON, zone=NEW_YORK)
+
+
 def test_of_a_chunk_only_the_lanes_move() -> None:
     lane, channels = lane_of(*MIXED)
     said = Frame(9, 90, 3, Sender.CLIENT, TEXT, b'{"t":1577413831740}')
     chunk = Chunk(4, channels, (lane,), (said,))
-    moved = chunk_mover(POLYGON.mover(Shift(HOUR_MS, None)))(chunk)
+    an_hour = shifter("1h")
+    an_hour.start(tape_wall_ns=0, now_wall_ns=0)
+    moved = an_hour.chunk(chunk)
     assert (moved.number, moved.channels, moved.side) == (4, channels, (said,))
     assert [frame.payload for frame in frames_of(moved.lanes[0])] == list(MOVED)
+
+
+def test_nothing_moves_before_the_first_start_and_by_one_constant_from_then_on() -> None:
+    lane, channels = lane_of(*MIXED)
+    chunk = Chunk(4, channels, (lane,), ())
+    now = shifter("now")
+    assert now.mover is None
+    assert now.chunk(chunk) is chunk
+    assert now.start(tape_wall_ns=0, now_wall_ns=HOUR_MS * 10**6).ms == HOUR_MS
+    assert now.start(tape_wall_ns=0, now_wall_ns=2 * HOUR_MS * 10**6).ms == HOUR_MS
+    assert [frame.payload for frame in frames_of(now.chunk(chunk).lanes[0])] == list(MOVED)
+    assert now.mover is not None
+    assert now.mover.body(b'{"t":1577413831740}') == b'{"t":1577417431740}'
+
+
+def test_a_shift_of_nothing_leaves_a_chunk_as_it_is() -> None:
+    chunk = Chunk(4, ("",), (), ())
+    nowhere = shifter("0s")
+    nowhere.start(tape_wall_ns=0, now_wall_ns=0)
+    assert nowhere.chunk(chunk) is chunk
 
 
 FRAMES = st.lists(
