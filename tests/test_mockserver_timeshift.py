@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tickdeck.cassette.chunks import Chunk, Lane, frames_of
 from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.lanes import ChannelIds, LaneBuilder
 from tickdeck.cassette.records import TEXT, Frame, Sender
 from tickdeck.dialects.moments import Shift
@@ -28,6 +30,7 @@ from tickdeck.mockserver.timeshift import (
 )
 
 NEW_YORK = ZoneInfo("America/New_York")
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -284,3 +287,21 @@ def _moved_payload(payload: bytes, ms: int) -> bytes:
     mover = POLYGON.mover(Shift(ms, None))
     found = events(payload) or ()
     return b"[" + b",".join(mover.event(payload[event.start : event.end]) for event in found) + b"]"
+
+
+def test_a_recorded_day_moves_frame_by_frame_as_it_does_in_lanes() -> None:
+    ms = 1000 * DAY_MS - HOUR_MS
+    days = shifter(f"{ms}ms")
+    days.start(tape_wall_ns=0, now_wall_ns=0)
+    with open_cassette(FIXTURES / "first-minute.cassette") as cassette:
+        chunks = [cassette.chunk(ref.number) for ref in cassette.chunk_refs()]
+    lanes = [
+        (lane, moved)
+        for chunk in chunks
+        for lane, moved in zip(chunk.lanes, days.chunk(chunk).lanes, strict=True)
+    ]
+    assert lanes
+    for lane, moved in lanes:
+        one_by_one = [_moved_payload(frame.payload, ms) for frame in frames_of(lane)]
+        assert [frame.payload for frame in frames_of(moved)] == one_by_one
+        assert moved.wire != lane.wire
