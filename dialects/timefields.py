@@ -19,11 +19,10 @@ by parsing it; the tests hold the three ways against each other.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, repeat
+from itertools import chain, pairwise
 from typing import Final
 
 from tickdeck.dialects.jsontext import DECODER
@@ -32,11 +31,14 @@ from tickdeck.dialects.moments import Shift, moved_number
 EVERYWHERE: Final = ("t", "pt", "bt", "at", "trft")
 """Keys under which any event keeps moments: its own, the participant's, bid's and ask's, the trade facility's."""
 
-_AGGREGATES: Final = frozenset({"A", "AM", "CA", "CAS", "XA", "XAS"})
-_CRYPTO: Final = frozenset({"XT", "XQ", "XL2"})
+OF_TYPES: Final = (
+    (frozenset({"A", "AM", "CA", "CAS", "XA", "XAS"}), ("s", "e")),  # start and end
+    (frozenset({"XT", "XQ", "XL2"}), ("r",)),  # when it was received
+)
+"""Types of event with the keys that hold a moment in these types alone."""
 
-BY_TYPE: Final[Mapping[str, frozenset[str]]] = {"s": _AGGREGATES, "e": _AGGREGATES, "r": _CRYPTO}
-"""Keys that hold a moment in events of these types alone: start and end, and when it was received."""
+BY_TYPE: Final = {key: types for types, keys in OF_TYPES for key in keys}
+"""The same by key."""
 
 _MS_DIGITS: Final = 13
 _MOST_KEPT: Final = 9
@@ -48,13 +50,14 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 class Stretch:
     """Frames back to back as they cross the wire, with their event index.
 
-    ``headers`` are the bytes that belong to no payload; event ``i`` begins at
-    ``starts[i]`` and is on ``channels[ids[i]]``.
+    ``headers`` are the bytes that belong to no payload; event ``i`` is
+    ``wire[starts[i]:ends[i]]`` on ``channels[ids[i]]``.
     """
 
     wire: bytes
     headers: bytes
     starts: Sequence[int]
+    ends: Sequence[int]
     ids: Sequence[int]
     channels: Sequence[str]
 
@@ -92,40 +95,39 @@ class EventMover:
         kinds = {number: _kind(stretch.channels[number]) for number in set(stretch.ids)}
         try:
             moved = self._flat(stretch.wire, ())
-            for key, wanted in BY_TYPE.items():
-                ids = {number for number, kind in kinds.items() if kind in wanted}
+            for types, keys in OF_TYPES:
+                ids = {number for number, kind in kinds.items() if kind in types}
                 if len(ids) == len(kinds):
-                    moved = self._flat_key(moved, key)
+                    moved = self._flat_keys(moved, keys)
                 elif ids:
-                    moved = self._some(moved, key, stretch, ids)
+                    moved = self._some(moved, keys, stretch, ids)
         except UnevenError:
             return None
         return moved
 
     def _flat(self, text: bytes, keys: Iterable[str]) -> bytes:
-        moved = self._replaced(self._moments, text)
-        for key in keys:
-            moved = self._flat_key(moved, key)
-        return moved
+        return self._flat_keys(self._replaced(self._moments, text), keys)
 
-    def _flat_key(self, text: bytes, key: str) -> bytes:
-        return self._replaced(self._typed[key], text)
+    def _flat_keys(self, text: bytes, keys: Iterable[str]) -> bytes:
+        for key in keys:
+            text = self._replaced(self._typed[key], text)
+        return text
 
     def _replaced(self, moments: re.Pattern[bytes], text: bytes) -> bytes:
         parts = moments.split(text)
         parts[1::2] = map(_Beginnings(self._digits, self._step).__getitem__, parts[1::2])
         return b"".join(parts)
 
-    def _some(self, text: bytes, key: str, stretch: Stretch, ids: set[int]) -> bytes:
-        """Moves a key where it lies in an event on one of the channels ``ids``."""
-        parts = self._typed[key].split(text)
-        places = list(accumulate(map(len, parts)))[0:-1:2]
-        behind = map(bisect_right, repeat(stretch.starts), places)
-        beginnings = _Beginnings(self._digits, self._step)
-        parts[1::2] = [
-            beginnings[part] if stretch.ids[event - 1] in ids else part
-            for part, event in zip(parts[1::2], behind, strict=True)
-        ]
+    def _some(self, text: bytes, keys: Iterable[str], stretch: Stretch, ids: set[int]) -> bytes:
+        """Moves keys where they lie in an event on one of the channels ``ids``."""
+        mine = [event for event, number in enumerate(stretch.ids) if number in ids]
+        edges = chain.from_iterable((stretch.starts[event], stretch.ends[event]) for event in mine)
+        parts = [text[start:end] for start, end in pairwise((0, *edges, len(text)))]
+        # JSON can have no NUL in it, neither in a string nor between its marks.
+        moved = self._flat_keys(b"\0".join(parts[1::2]), keys).split(b"\0")
+        if len(moved) != len(mine):
+            raise UnevenError
+        parts[1::2] = moved
         return b"".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -135,7 +136,7 @@ def marked(sample: bytes) -> tuple[bytes, bytes]:
 
 def stretch_of(*sent: bytes) -> Stretch:
     """Frames of one event each, as they cross the wire, with headers that look like what is searched for."""
-    wire, headers, starts, ids = b"", b"", [], []
+    wire, headers, starts, ends, ids = b"", b"", [], [], []
     channels = [""]
     for event in sent:
         payload = b"[" + event + b"]"
@@ -144,10 +145,11 @@ def stretch_of(*sent: bytes) -> Stretch:
         wire += b"\x81\x7e{\\"
         starts.append(len(wire) + 1)
         wire += payload
+        ends.append(len(wire) - 1)
         if found.channel not in channels:
             channels.append(found.channel)
         ids.append(channels.index(found.channel))
-    return Stretch(wire, headers, starts, ids, channels)
+    return Stretch(wire, headers, starts, ends, ids, channels)
 
 
 @pytest.mark.parametrize("sample", [*SAMPLES, *ODD])
@@ -209,8 +211,14 @@ def test_what_is_not_so_plain_is_left_to_be_done_event_by_event(event: bytes) ->
     assert EventMover(LATER).stretch(stretch_of(marked(SAMPLES[0])[0], event)) is None
 
 
+def test_an_aggregate_with_a_byte_that_json_does_not_have_is_left_to_be_done_alone() -> None:
+    trade, bar = (marked(sample)[0] for sample in (SAMPLES[0], SAMPLES[7]))
+    stretch = stretch_of(trade, bar)
+    assert EventMover(LATER).stretch(replace(stretch, wire=stretch.wire.replace(b"SPCE", b"SP\0E"))) is None
+
+
 def test_an_empty_stretch_stays_empty() -> None:
-    assert EventMover(LATER).stretch(Stretch(b"", b"", [], [], [""])) == b""
+    assert EventMover(LATER).stretch(Stretch(b"", b"", [], [], [], [""])) == b""
 
 
 KEYS = st.sampled_from([*EVERYWHERE, *BY_TYPE, "ev", "c", "p", "opt", "T", "tt"])
