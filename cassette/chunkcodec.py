@@ -10,30 +10,25 @@ compressed apart, for they have nothing in common.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from struct import Struct
-from typing import Final
+from typing import Final, overload
 
 from tickdeck.cassette.blocks import MAX_PAYLOAD
-from tickdeck.cassette.chunks import Chunk, ChunkRef, records_of, ref_of
+from tickdeck.cassette.chunks import Chunk, ChunkRef, in_full, records_of, ref_of
 from tickdeck.cassette.codec import encode_row, record_of
 from tickdeck.cassette.columns import pack_column, starts_of
 from tickdeck.cassette.compression import LEVEL, restore, squeeze
 from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.indexing import STATUS, Event, Indexer
-from tickdeck.cassette.lanes import (
-    ChannelIds,
-    LaneBuilder,
-    lane_columns,
-    read_lane,
-    store,
-    stored,
-    stored_column,
-)
+from tickdeck.cassette.lanes import ChannelIds, LaneBuilder, lane_columns, store, stored
 from tickdeck.cassette.packing import BIG, Fields, pack, unpack
 from tickdeck.cassette.records import TEXT, Frame, Record, Sender
+from tickdeck.cassette.storedlanes import LaneTable, Within, stored_column, stored_rows
 
 _LENGTH: Final = Struct("<I")
 
@@ -42,6 +37,8 @@ MAX_EVENTS: Final = 1 << 20
 
 MAX_SHARED: Final = 8 << 20
 """The longest blob of a chunk of several records; what is longer holds one long record."""
+
+_NOT_FILLED: Final = "the rows of a chunk's side do not fill its blob"
 
 
 def data_events(record: Record, indexer: Indexer) -> Sequence[Event]:
@@ -157,8 +154,12 @@ def _part(fields: Fields, key: str, payload: bytes, start: int) -> tuple[bytes, 
     return restore(method, payload[start:end], size), end
 
 
-def decode_chunk(payload: bytes) -> Chunk:
-    """The chunk of a block's payload; FormatError when it does not hold together."""
+def decode_chunk(payload: bytes, *, within: Within = nullcontext) -> Chunk:
+    """The chunk of a block's payload; FormatError when it does not hold together.
+
+    What lies in its columns and on its side is unpacked, and found unsound, when it
+    is asked for; such errors pass through ``within`` then. See `check_chunk`.
+    """
     summary, fields, start = read_summary(payload)
     columns_part, start = _part(fields, "columns", payload, start)
     blob, start = _part(fields, "blob", payload, start)
@@ -170,24 +171,57 @@ def decode_chunk(payload: bytes) -> Chunk:
         raise FormatError("the channel table of a chunk does not begin with the empty name")
     if len(blob) > MAX_SHARED and summary.ref.records > 1:
         raise FormatError(f"a chunk of {summary.ref.records} records has a blob of {len(blob)} bytes")
-    lanes, position, room = [], 0, MAX_EVENTS
-    for described in columns.items("lanes"):
-        fields = Fields(described, "a lane")
-        lane = read_lane(fields, blob, position, channels=len(channels), most=room)
-        lanes.append(lane)
-        position += len(lane.wire)
-        room -= len(lane.event_channels)
-    lengths = stored_column(columns, "side", most=min(len(blob) - position, MAX_EVENTS))
-    chunk = Chunk(summary.ref.number, channels, tuple(lanes), _side(blob, position, lengths))
-    records = len(chunk.side) + sum(len(lane.seqs) for lane in lanes)
-    if records != summary.ref.records:
-        raise FormatError(f"a chunk of {summary.ref.records} records holds {records}")
+    described = columns.items("lanes")
+    table = LaneTable(described, blob, channels=len(channels), most=MAX_EVENTS, within=within)
+    side = Side(columns, blob[table.end :], within)
+    chunk = Chunk(summary.ref.number, channels, tuple(table.lanes), side, len(blob))
+    if chunk.frames + len(side) != summary.ref.records:
+        raise FormatError(f"a chunk of {summary.ref.records} records holds {chunk.frames + len(side)}")
     return chunk
 
 
-def _side(blob: bytes, position: int, lengths: Sequence[int]) -> tuple[Record, ...]:
-    starts = starts_of(lengths)
-    if starts[-1] != len(blob) - position or min(lengths, default=1) < 1:
-        raise FormatError("the rows of a chunk's side do not fill its blob")
-    rows = (blob[position + start : position + end] for start, end in pairwise(starts))
-    return tuple(record_of(unpack(row)) for row in rows)
+def check_chunk(chunk: Chunk) -> None:
+    """Unpack all there is; FormatError where something is unsound."""
+    for lane in chunk.lanes:
+        in_full(lane)
+    tuple(chunk.side)
+
+
+class Side(Sequence[Record]):
+    """The rows beside the lanes, decoded when first looked at."""
+
+    def __init__(self, columns: Fields, data: bytes, within: Within) -> None:
+        self._columns = columns
+        self._data = data
+        self._within = within
+        self._most = min(len(data), MAX_EVENTS)
+        self._rows = stored_rows(columns, "side", most=self._most)
+        if bool(self._rows) != bool(data):
+            raise FormatError(_NOT_FILLED)
+
+    @cached_property
+    def _records(self) -> tuple[Record, ...]:
+        with self._within():
+            starts = starts_of(lengths := stored_column(self._columns, "side", most=self._most))
+            if starts[-1] != len(self._data) or min(lengths, default=1) < 1:
+                raise FormatError(_NOT_FILLED)
+            rows = (self._data[start:end] for start, end in pairwise(starts))
+            return tuple(record_of(unpack(row)) for row in rows)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        return self._records[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self._records == (tuple(other) if isinstance(other, Side) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # it would have to decode the rows

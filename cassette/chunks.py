@@ -10,24 +10,62 @@ frames without market data, opaque frames, interactions) lies on the *side*.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
-from operator import attrgetter
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import attrgetter, sub
+from typing import Protocol
 
 from tickdeck.cassette.records import TEXT, BodyPart, Frame, Interaction, Record, Sender
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Protocol):
     """The data frames of one track in one chunk; all columns have one row a frame or one an event.
 
     Frame ``i`` is ``wire[starts[i]:starts[i + 1]]`` (header included); its payload
     begins at ``payload_starts[i]``. Its events are the ordinals
-    ``first_event[i]:first_event[i + 1]``; event ``e`` is
+    ``first_event[i]:first_event[i + 1]``; event ``e`` lies in frame ``event_rows[e]``, is
     ``wire[event_starts[e]:event_ends[e]]`` on ``chunk.channels[event_channels[e]]``.
     ``postings[c]`` lists, in order, the ordinals of the events of channel id ``c``
-    (ids that do not occur in the lane are absent).
+    (ids that do not occur in the lane are absent); ``channel_ids`` are its keys,
+    rising. Lanes are equal if all of this is, however they came about.
+
+    The columns of a lane that was read are unpacked, and checked, when first asked
+    for: asking may be a FormatError. ``frames`` costs nothing.
     """
+
+    @property
+    def track(self) -> int: ...
+    @property
+    def wire(self) -> bytes: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def seqs(self) -> Sequence[int]: ...
+    @property
+    def offsets(self) -> Sequence[int]: ...
+    @property
+    def starts(self) -> Sequence[int]: ...
+    @property
+    def payload_starts(self) -> Sequence[int]: ...
+    @property
+    def first_event(self) -> Sequence[int]: ...
+    @property
+    def event_rows(self) -> Sequence[int]: ...
+    @property
+    def event_starts(self) -> Sequence[int]: ...
+    @property
+    def event_ends(self) -> Sequence[int]: ...
+    @property
+    def event_channels(self) -> Sequence[int]: ...
+    @property
+    def channel_ids(self) -> Sequence[int]: ...
+    @property
+    def postings(self) -> Mapping[int, Sequence[int]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltLane:
+    """A lane that was built from its frames, or made whole in memory."""
 
     track: int
     seqs: Sequence[int]
@@ -41,15 +79,63 @@ class Lane:
     event_channels: Sequence[int]
     postings: Mapping[int, Sequence[int]]
 
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        return len(self.seqs)
+
+    @property
+    def channel_ids(self) -> Sequence[int]:
+        """The channels that occur in it, rising."""
+        return sorted(self.postings)
+
+    @property
+    def event_rows(self) -> Sequence[int]:
+        """The frame of each event."""
+        return rows_of_events(self.first_event)
+
+
+def rows_of_events(first_event: Sequence[int]) -> Sequence[int]:
+    """The row of each event, where each row's first event is given, and at last how many there are."""
+    counts = map(sub, first_event[1:], first_event)
+    return list(chain.from_iterable(map(repeat, range(len(first_event) - 1), counts)))
+
+
+def in_full(lane: Lane) -> BuiltLane:
+    """The lane with all its columns as lists; FormatError where one is unsound."""
+    return BuiltLane(
+        lane.track,
+        list(lane.seqs),
+        list(lane.offsets),
+        list(lane.starts),
+        list(lane.payload_starts),
+        lane.wire,
+        list(lane.first_event),
+        list(lane.event_starts),
+        list(lane.event_ends),
+        list(lane.event_channels),
+        {channel: list(lane.postings[channel]) for channel in lane.postings},
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One decoded chunk: ``channels[0]`` is always `tickdeck.cassette.indexing.STATUS`."""
+    """One decoded chunk: ``channels[0]`` is always `tickdeck.cassette.indexing.STATUS`.
+
+    The rows of a side that was read are decoded when first asked for, as a lane's columns are.
+    ``size`` is the bytes that it was read from; 0 if it was made in memory.
+    """
 
     number: int
     channels: tuple[str, ...]
     lanes: tuple[Lane, ...]
-    side: tuple[Record, ...]
+    side: Sequence[Record]
+    size: int = field(default=0, compare=False)
+
+    @property
+    def frames(self) -> int:
+        """How many frames its lanes have."""
+        return sum(lane.frames for lane in self.lanes)
 
 
 @dataclass(frozen=True, slots=True)

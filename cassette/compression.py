@@ -49,6 +49,16 @@ def restore(method: int, stored: bytes, size: int) -> bytes:
     return data
 
 
+def beginning(method: int, stored: bytes, size: int) -> bytes:
+    """The first ``size`` bytes, or all if they are fewer, of what was stored; the rest is not looked at."""
+    if method == PLAIN:
+        return stored[:size]
+    try:
+        return zstd.ZstdDecompressor(options=_OPTIONS).decompress(stored, size)
+    except zstd.ZstdError as error:
+        raise FormatError("a compressed part is damaged") from error
+
+
 def _decompress(stored: bytes, size: int) -> bytes:
     decompressor = zstd.ZstdDecompressor(options=_OPTIONS)
     try:

@@ -21,11 +21,15 @@ class TickdeckError(Exception):
 
 
 class FormatError(TickdeckError):
-    """The file is not a sound cassette; ``at`` is the byte position where that shows, if known."""
+    """The file is not a sound cassette; ``at`` is the byte position where that shows, if known.
 
-    def __init__(self, sentence: str, *, at: int | None = None) -> None:
+    ``file`` is the name that the sentence begins with, once it does.
+    """
+
+    def __init__(self, sentence: str, *, at: int | None = None, file: str | None = None) -> None:
         super().__init__(sentence)
         self.at = at
+        self.file = file
 
 
 class NewerFormatError(FormatError):

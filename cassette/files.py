@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from tickdeck.cassette.chain import chain
 from tickdeck.cassette.compression import LEVEL
 from tickdeck.cassette.disk import (
     DISK,
@@ -27,7 +28,9 @@ from tickdeck.cassette.disk import (
 )
 from tickdeck.cassette.errors import FormatError, StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
-from tickdeck.cassette.places import PART, find, open_segments, part_of, segments_of
+from tickdeck.cassette.places import PART, expand, find, open_segments, part_of, segments_of
+from tickdeck.cassette.placing import Chain, chain_of
+from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.reader import Cassette, open_sealed, open_unsealed
 from tickdeck.cassette.records import Frame, Header, Record
 from tickdeck.cassette.recovering import Loss, Salvager
@@ -261,6 +264,28 @@ def open_cassette(path: str | os.PathLike[str], *, indexer: Indexer | None = Non
         return indexer or indexer_of(dialect)
 
     return _look(Path(path), lambda found: _open(found, find_indexer))
+
+
+def open_cassettes(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    order: str = Chain.BACK_TO_BACK,
+    indexer: Indexer | None = None,
+) -> Readable:
+    """Open several cassettes as one, in the order given; a path with ``*`` is all that it matches, by name.
+
+    ``order`` is ``back-to-back`` or ``wall``.
+    UsageError when a pattern matches nothing, and as `chain` and `open_cassette` do.
+    """
+    with ExitStack() as held:
+        cassettes: list[Readable] = [
+            held.enter_context(open_cassette(path, indexer=indexer))
+            for pattern in paths
+            for path in expand(Path(pattern))
+        ]
+        whole = chain(cassettes, order=chain_of(order))
+        held.pop_all()
+        return whole
 
 
 def _look(path: Path, look: Callable[[Path], _T]) -> _T:

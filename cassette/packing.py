@@ -117,7 +117,7 @@ class Fields:
 
     def texts(self, key: str) -> tuple[str, ...]:
         items = self.items(key)
-        if not all(isinstance(item, str) for item in items):
+        if not set(map(type, items)) <= {str}:
             raise self._wrong(key)
         return tuple(cast("list[str]", items))
 

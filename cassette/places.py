@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from glob import glob
 from pathlib import Path
 
 from tickdeck.cassette.disk import FileBytes
@@ -34,6 +35,25 @@ def find(path: Path) -> Path:
         if os.path.exists(candidate):
             return candidate
     raise UsageError(f"no such cassette: {path}")
+
+
+def expand(pattern: Path) -> list[Path]:
+    """The cassettes that a path with ``*`` stands for, sealed or not, by name; any other path is itself.
+
+    UsageError when it stands for none.
+    """
+    if "*" not in str(pattern) or os.path.exists(pattern):
+        return [pattern]
+    found = map(Path, {*glob(str(pattern)), *glob(str(part_of(pattern)))})
+    cassettes = {path.with_name(path.name.removesuffix(PART)) for path in found if not _is_segment(path)}
+    if not cassettes:
+        raise UsageError(f"no cassette matches {pattern}")
+    return sorted(cassettes)
+
+
+def _is_segment(path: Path) -> bool:
+    beside, _, number = path.name.rpartition(".w")
+    return beside.endswith(PART) and number.isdecimal()
 
 
 def open_segments(part: Path, held: ExitStack) -> list[Segment]:

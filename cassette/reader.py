@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -77,6 +77,14 @@ class Cassette:
         with named(self.name):
             return self._contents.survey(self)
 
+    def wall_ns(self, offset_ns: int) -> int:
+        """The wall clock of the recording at an offset: nanoseconds since 1970 (UTC)."""
+        return self.header.epoch_ns + offset_ns
+
+    def offset_of(self, wall_ns: int) -> int:
+        """The offset at which the wall clock shows a moment."""
+        return wall_ns - self.header.epoch_ns
+
     def chunk_refs(self) -> Sequence[ChunkRef]:
         """One reference a chunk, without decoding any."""
         return self._contents.refs
@@ -87,7 +95,7 @@ class Cassette:
         if loose is not None:
             return loose
         with named(self.name):
-            return read_chunk(self._source, self._contents.refs[number])
+            return read_chunk(self._source, self._contents.refs[number], self.name)
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk in turn; one is in memory at a time."""
@@ -133,7 +141,9 @@ def named(name: str) -> Iterator[None]:
     try:
         yield
     except FormatError as error:
-        raise type(error)(f"{name}: {error}", at=error.at) from error
+        if error.file is not None:
+            raise
+        raise type(error)(f"{name}: {error}", at=error.at, file=name) from error
 
 
 @contextmanager
@@ -146,14 +156,21 @@ def located(position: int) -> Iterator[None]:
     except FormatError as error:
         at = position if error.at is None else error.at
         where = f"damaged at byte {position}: " if error.at is None else ""
-        raise FormatError(f"{where}{error}", at=at) from error
+        raise FormatError(f"{where}{error}", at=at, file=error.file) from error
 
 
-def read_chunk(source: ByteSource, ref: ChunkRef) -> Chunk:
-    """The chunk that a reference names."""
+@contextmanager
+def _within(name: str, position: int) -> Iterator[None]:
+    """What `named` and `located` do, for errors that are found later."""
+    with named(name), located(position):
+        yield
+
+
+def read_chunk(source: ByteSource, ref: ChunkRef, name: str) -> Chunk:
+    """The chunk that a reference names; errors, also those found later in its columns, begin with ``name``."""
     block = expect(source, ref.position, Kind.CHUNK)
     with located(ref.position):
-        chunk = decode_chunk(block.payload)
+        chunk = decode_chunk(block.payload, within=partial(_within, name, ref.position))
         if chunk.number != ref.number:
             raise FormatError(f"chunk {chunk.number} lies where chunk {ref.number} should")
     return chunk

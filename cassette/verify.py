@@ -26,7 +26,7 @@ from tickdeck.cassette.blocks import (
     read_ending,
     scan,
 )
-from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, read_summary
+from tickdeck.cassette.chunkcodec import build_chunk, check_chunk, decode_chunk, read_summary
 from tickdeck.cassette.chunks import Chunk, ChunkRef, frames_of, records_of, ref_of
 from tickdeck.cassette.codec import encode_row
 from tickdeck.cassette.errors import FormatError, NewerFormatError
@@ -168,6 +168,7 @@ class Verification:
     def _check_chunk(self, block: Block) -> None:
         summary, _, _ = read_summary(block.payload)
         chunk = decode_chunk(block.payload)
+        check_chunk(chunk)
         records = records_of(chunk)
         ref = ref_of(chunk.number, records)
         if ref != summary.ref:

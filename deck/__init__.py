@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         TickdeckError,
         UsageError,
     )
-    from tickdeck.cassette.files import open_cassette
+    from tickdeck.cassette.files import open_cassette, open_cassettes
     from tickdeck.cassette.reader import Cassette
     from tickdeck.mockserver.harness import MockServer
 
@@ -39,6 +39,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "open_cassette",
+    "open_cassettes",
 ]
 
 _HOMES = {
@@ -51,6 +52,7 @@ _HOMES = {
     "TickdeckError": "tickdeck.cassette.errors",
     "UsageError": "tickdeck.cassette.errors",
     "open_cassette": "tickdeck.cassette.files",
+    "open_cassettes": "tickdeck.cassette.files",
 }
 
 

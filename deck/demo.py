@@ -14,7 +14,8 @@ from typing import Final
 from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.reader import Cassette
 from tickdeck.demo_bot import Seen, trade
-from tickdeck.mockserver.options import AtEnd, PlayOptions
+from tickdeck.mockserver.choices import AtEnd
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import parse_speed
 from tickdeck.mockserver.server import Player
 from tickdeck.recorder.notices import Listening, Notice

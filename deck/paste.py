@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import Interaction
 
 
-def paste_lines(cassette: Cassette, listening: Mapping[str, object], *, market: str) -> list[str]:
+def paste_lines(cassette: Readable, listening: Mapping[str, object], *, market: str) -> list[str]:
     """For the official Python client, Node and curl; ``listening`` is the line of that kind."""
     channel, path = _busiest(cassette, market), _answered(cassette)
     http, ws, feed = listening["http"], listening["ws"], listening["feed"]
@@ -31,7 +31,7 @@ def paste_lines(cassette: Cassette, listening: Mapping[str, object], *, market: 
     ]
 
 
-def _busiest(cassette: Cassette, market: str) -> str:
+def _busiest(cassette: Readable, market: str) -> str:
     events: dict[str, int] = {}
     for track in cassette.survey.tracks.values():
         if track.market == market:
@@ -40,7 +40,7 @@ def _busiest(cassette: Cassette, market: str) -> str:
     return max(events, key=lambda name: (events[name], name), default="T.AAPL")
 
 
-def _answered(cassette: Cassette) -> str:
+def _answered(cassette: Readable) -> str:
     """A request that the cassette answers with 200, secrets dropped."""
     fine = (each for each in cassette.interactions() if each.method == "GET" and each.status == 200)
     first = next(fine, None)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.paste import paste_lines
 from tickdeck.words import count, duration, market_time, offset, size
@@ -20,7 +20,7 @@ MOST_CHANNELS: Final = 6
 class PlayWords:
     """Says each line on stderr; what needs no words is left out."""
 
-    def __init__(self, cassette: Cassette, options: PlayOptions) -> None:
+    def __init__(self, cassette: Readable, options: PlayOptions) -> None:
         self._cassette = cassette
         self._options = options
         markets = [track.market for track in cassette.survey.tracks.values()]
@@ -56,7 +56,7 @@ class PlayWords:
 
     def _listening(self, line: Line) -> str:
         header, survey = self._cassette.header, self._cassette.survey
-        first = market_time(header.epoch_ns + (survey.first_offset_ns or 0), self._market)
+        first = market_time(self._cassette.wall_ns(survey.first_offset_ns or 0), self._market)
         length = (survey.last_offset_ns or 0) - (survey.first_offset_ns or 0)
         playing = (
             f"playing {self._cassette.name}: {header.source}, {duration(length)} from {first}, "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tickdeck.cassette.errors import ReplayError, UsageError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.options import PlayOptions
@@ -33,6 +33,7 @@ class Ends:
     once: bool = False
     wait_ns: int | None = None
     allow_unmatched: bool = False
+    max_lateness_ns: int | None = None
 
     @property
     def patience_ns(self) -> int | None:
@@ -41,7 +42,7 @@ class Ends:
 
 
 def play(
-    cassette: Cassette, options: PlayOptions, *, ends: Ends, command: tuple[str, ...], as_json: bool
+    cassette: Readable, options: PlayOptions, *, ends: Ends, command: tuple[str, ...], as_json: bool
 ) -> int:
     """Play until a signal, the end (``ends``) or the end of ``command``; return the exit code."""
     tell: Callable[[Line], None] = (
@@ -63,14 +64,26 @@ async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, comm
             tell(report)
     if player.failure is not None:
         raise player.failure
-    return code or (Exit.UNMATCHED if report["misses"] and not ends.allow_unmatched else Exit.FINE)
+    return code or _verdict(report, ends)
+
+
+def _verdict(report: Line, ends: Ends) -> int:
+    """What the run itself comes to, whatever ended it."""
+    lateness = report["lateness"]
+    late_ns = lateness["p99_ns"] if isinstance(lateness, dict) else 0
+    if ends.max_lateness_ns is not None and late_ns > ends.max_lateness_ns:
+        raise ReplayError(
+            f"the tape was late: p99 {duration(late_ns)}, allowed are {duration(ends.max_lateness_ns)}; "
+            "this machine was too slow, or too busy, for this speed"
+        )
+    return Exit.UNMATCHED if report["misses"] and not ends.allow_unmatched else Exit.FINE
 
 
 async def _until_over(player: Player, ends: Ends, signals: Signals) -> int:
     """Until a signal, or the end that ``ends`` describes."""
     over: list[asyncio.Future[Any]] = [asyncio.ensure_future(signals.first())]
     if ends.once:
-        over.append(asyncio.ensure_future(player.wait_done()))
+        over.append(asyncio.ensure_future(player.waits.done()))
     somebody = asyncio.ensure_future(_somebody(player, ends.patience_ns))
     try:
         await asyncio.wait([somebody, *over], return_when=asyncio.FIRST_COMPLETED)
@@ -85,7 +98,7 @@ async def _until_over(player: Player, ends: Ends, signals: Signals) -> int:
 
 async def _somebody(player: Player, patience_ns: int | None) -> None:
     try:
-        await asyncio.wait_for(player.wait_client(), None if patience_ns is None else patience_ns / 1e9)
+        await asyncio.wait_for(player.waits.client(), None if patience_ns is None else patience_ns / 1e9)
     except TimeoutError:
         raise ReplayError(f"no client came within {duration(patience_ns or 0)}") from None
 

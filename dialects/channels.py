@@ -30,3 +30,8 @@ def normalise(channel: str) -> str:
 def wildcard_of(channel: str) -> str:
     """The wildcard that covers a channel: ``T.*`` for ``T.BRK.B``."""
     return f"{topic_of(channel)}.{WILDCARD}"
+
+
+def is_wildcard(channel: str) -> bool:
+    """Whether a channel covers others."""
+    return channel.endswith(f".{WILDCARD}")

@@ -67,6 +67,10 @@ LONGEST_SHOWN: Final = 64
 """Characters of a client's words that a misstep repeats."""
 
 
+POLICY_VIOLATION: Final = 1008
+"""The close code that was seen when the vendor turned a connection out (RFC 6455 7.4.1)."""
+
+
 class State(enum.Enum):
     """How far a conversation has come."""
 
@@ -75,19 +79,30 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Keys:
     """Who is let in, by socket and by REST.
 
-    ``good`` of ``None`` is any key that is not empty; those in ``bad`` are refused.
+    ``good`` of ``None`` is any key that is not empty; those in ``bad`` are refused,
+    and with ``closed`` every key is.
     """
 
     good: frozenset[str] | None = None
     bad: frozenset[str] = frozenset()
+    closed: bool = False
 
     def accepts(self, key: str) -> bool:
         """Whether a key is good, exactly as it was sent."""
-        return key != "" and key not in self.bad and (self.good is None or key in self.good)
+        return (
+            key != "" and not self.closed and key not in self.bad and (self.good is None or key in self.good)
+        )
+
+    def refuse(self, keys: frozenset[str] | None, refuse: bool) -> None:
+        """Refuse these (``None``: all) from now on, or no longer."""
+        if keys is None:
+            self.closed = refuse
+        else:
+            self.bad = self.bad | keys if refuse else self.bad - keys
 
 
 @dataclass(slots=True)
@@ -148,6 +163,16 @@ class Conversation:
             return []
         self.state = State.CLOSED
         return [Say(frame([render(Status.AUTH_TIMEOUT)])), Drop()]
+
+    def evicted(self) -> list[Effect]:
+        """Another connection of the same key took this one's place (PROTOCOL 1.3: said to the older one, then 1008)."""
+        self.state = State.CLOSED
+        return [Say(frame([render(Status.MAX_CONNECTIONS)])), Hang(POLICY_VIOLATION)]
+
+    def too_slow(self) -> list[Effect]:
+        """The client does not read what it is sent."""
+        self.state = State.CLOSED
+        return [Say(frame([render(Status.SLOW_CONSUMER)])), Hang(POLICY_VIOLATION)]
 
     def _act(self, message: JsonObject) -> list[Effect]:
         action = text_of(message, "action")

@@ -14,9 +14,7 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii
 from typing import Final
 
-ONLY_KNOWN_BY_NAME: Final = frozenset(
-    {"slow_consumer", "force_disconnect", "auth_required", "failed", "successful"}
-)
+ONLY_KNOWN_BY_NAME: Final = frozenset({"force_disconnect", "auth_required", "failed", "successful"})
 """Statuses named in the source of clients; no frame with one of them was ever published."""
 
 
@@ -59,6 +57,9 @@ class Status(enum.Enum):
     MAX_CONNECTIONS_2020 = ("max_connections", "Maximum number of connections exceeded.")
     DISCONNECTED = ("disconnected", "Reason: Max connections reached")
     """How an eviction was said in 2019 and 2020."""
+
+    SLOW_CONSUMER = ("slow_consumer", "Slow consumer.")
+    """Named in the source of the official client; its message is this project's own, for none was published."""
 
     NOT_AUTHORIZED = ("error", "not authorized")
     DELAYED_ONLY = ("error", _DELAYED)

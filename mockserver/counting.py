@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from tickdeck.dialects.channels import wildcard_of
 from tickdeck.mockserver.cutter import Cutter, row_of
-from tickdeck.mockserver.tape import View
+from tickdeck.mockserver.view import View
 
 
 class EventCounts:
@@ -20,7 +20,7 @@ class EventCounts:
 
     def __init__(self, cutter: Cutter, places: Iterable[tuple[str, int]]) -> None:
         self._cutter = cutter
-        self._last_seq = cutter.tape.last_seq
+        self._last_seq = cutter.tape.recorded_last_seq
         self._totals = self._all_totals()
         inside: dict[str, set[int]] = {}
         for channel, seq in places:
@@ -53,7 +53,7 @@ class EventCounts:
         counts = {(channel, seq): 0 for channel, seqs in places.items() for seq in seqs}
         end = max((seqs[-1] for seqs in places.values()), default=0)
         for view in self._cutter.tape.views():
-            if view.seqs and view.seqs[0] >= end:
+            if view.frames and view.seqs[0] >= end:
                 break
             for channel, events in self._events(view, places):
                 for name in dict.fromkeys((channel, wildcard_of(channel))):

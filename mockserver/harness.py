@@ -9,45 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
-from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.files import open_cassette
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.files import open_cassettes
+from tickdeck.cassette.placing import Chain, chain_of
+from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import options_of
-from tickdeck.mockserver.server import Line, Player
+from tickdeck.mockserver.options import OptionWords, options_of
+from tickdeck.mockserver.server import Player
+from tickdeck.mockserver.telling import Line
 
 Result = TypeVar("Result")
-
-
-class WaitTimeoutError(TickdeckError, TimeoutError):
-    """What was waited for did not come; the text says where things stood."""
-
-
-class OptionWords(TypedDict, total=False):
-    """The options of `MockServer`, as `tickdeck.mockserver.options.options_of` takes them; times in seconds."""
-
-    speed: str | float | Fraction
-    start_on: str | Iterable[str]
-    settle: float
-    on_return: str
-    at_end: str
-    repeats: str | None
-    profile: str | None
-    keys: Iterable[str] | None
-    reject_keys: Iterable[str]
-    not_entitled: Iterable[str]
-    feed: str | None
-    host: str
-    port: int
-    auth_timeout: float
 
 
 class _Handle:
@@ -73,19 +50,19 @@ class AsyncMarket(_Handle):
 
     def drop(self, *, code: int | None = None, reason: str = "") -> None:
         """Lose every client: with a close frame of ``code``, or without one."""
-        self._player.drop(code=code, reason=reason)
+        self._player.controls.drop(code=code, reason=reason)
 
     async def wait_started(self, timeout: float = 30) -> None:
         """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
-        await _wait(self._player, self._player.wait_started, "the start of the tape", timeout)
+        await self._player.controls.wait("started", timeout=timeout)
 
     async def wait_finished(self, timeout: float = 30) -> None:
         """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
-        await _wait(self._player, self._player.wait_finished, "the end of the tape", timeout)
+        await self._player.controls.wait("finished", timeout=timeout)
 
     async def wait_left(self, timeout: float = 30) -> None:
         """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
-        await _wait(self._player, self._player.wait_left, "the last client to leave", timeout)
+        await self._player.controls.wait("left", timeout=timeout)
 
 
 class PlainMarket(_Handle):
@@ -101,19 +78,19 @@ class PlainMarket(_Handle):
 
     def drop(self, *, code: int | None = None, reason: str = "") -> None:
         """Lose every client: with a close frame of ``code``, or without one."""
-        self._call(lambda: self._player.drop(code=code, reason=reason))
+        self._call(lambda: self._player.controls.drop(code=code, reason=reason))
 
     def wait_started(self, timeout: float = 30) -> None:
         """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
-        self._run(_wait(self._player, self._player.wait_started, "the start of the tape", timeout))
+        self._run(self._player.controls.wait("started", timeout=timeout))
 
     def wait_finished(self, timeout: float = 30) -> None:
         """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
-        self._run(_wait(self._player, self._player.wait_finished, "the end of the tape", timeout))
+        self._run(self._player.controls.wait("finished", timeout=timeout))
 
     def wait_left(self, timeout: float = 30) -> None:
         """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
-        self._run(_wait(self._player, self._player.wait_left, "the last client to leave", timeout))
+        self._run(self._player.controls.wait("left", timeout=timeout))
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -126,14 +103,23 @@ class PlainMarket(_Handle):
 
 
 class MockServer:
-    """A cassette, served. ``cassette`` is a path or an open `Cassette`; the options are those of ``tickdeck play``.
+    """A cassette, served. ``cassette`` is a path, several (one tape, see ``chain``), or an open `Cassette`.
+
+    The options are those of ``tickdeck play``; ``chain`` is ``back-to-back`` or ``wall``.
 
     ``with MockServer("open-auction.cassette", speed="max") as market:`` (plain) or
     ``async with`` (asyncio); `market` has ``http_url``, ``ws_url`` and ``feed``.
     """
 
-    def __init__(self, cassette: str | Path | Cassette, **options: Unpack[OptionWords]) -> None:
+    def __init__(
+        self,
+        cassette: str | Path | Sequence[str | Path] | Readable,
+        *,
+        chain: str = Chain.BACK_TO_BACK,
+        **options: Unpack[OptionWords],
+    ) -> None:
         self._given = cassette
+        self._order = chain_of(chain)
         self._options = options_of(**options)
         self._plain: _Thread | None = None
         self._player: Player | None = None
@@ -172,9 +158,10 @@ class MockServer:
         self._resources.close()
 
     def _make_player(self) -> Player:
-        if isinstance(self._given, Cassette):
+        if not isinstance(self._given, str | Path | Sequence):
             return Player(self._given, self._options)
-        cassette = self._resources.enter_context(open_cassette(self._given))
+        paths = [self._given] if isinstance(self._given, str | Path) else self._given
+        cassette = self._resources.enter_context(open_cassettes(paths, order=self._order))
         try:
             return Player(cassette, self._options)
         except BaseException:
@@ -208,11 +195,3 @@ class _Thread:
 
     def _submit(self, work: Coroutine[Any, Any, None]) -> Future[None]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-
-async def _wait(player: Player, wait: Callable[[], Awaitable[None]], what: str, timeout: float) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await wait()
-    except TimeoutError:
-        raise WaitTimeoutError(f"waited {timeout:g} s for {what}; {player.situation()}") from None

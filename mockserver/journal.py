@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+KEPT: Final = 100_000
+"""Entries in memory; of a longer journal the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +17,8 @@ class Entry:
 
     ``kind`` is that of the JSON line (``subscribed``, ``left`` ...). ``now_ns`` is the
     server's clock, ``position_ns`` the playhead's (``None`` when there was no timeline
-    yet, -1 before its start), ``cursor`` the sequence of the next frame this client
-    could be sent: the place where it took effect.
+    yet, -1 before its start), ``cursor`` the place of the next frame this client could
+    be sent (`tickdeck.mockserver.course`): where it took effect.
     """
 
     kind: str
@@ -26,11 +31,18 @@ class Entry:
 
 
 class Journal:
-    """All entries of a server, in order."""
+    """The entries of a server, in order. ``lost`` counts those that were let go for later ones."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: deque[Entry] = deque(maxlen=KEPT)
+        self.lost = 0
 
     def add(self, entry: Entry) -> None:
         """Note it."""
+        self.lost += len(self.entries) == KEPT
         self.entries.append(entry)
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self.entries.clear()
+        self.lost = 0

@@ -3,140 +3,193 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypedDict, TypeVar, Unpack
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.mockserver.playhead import REAL_TIME, Speed, parse_speed
+from tickdeck.mockserver.choices import (
+    AtEnd,
+    Channels,
+    Clients,
+    Gaps,
+    OnReturn,
+    SlowClient,
+    Start,
+    StartOn,
+    TimelineOf,
+)
+from tickdeck.mockserver.moments import Moment, parse_moment
+from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
 from tickdeck.mockserver.shelf import Repeats
 
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
 
-class StartOn(enum.StrEnum):
-    """What starts a timeline."""
-
-    CONNECT = "connect"
-    AUTH = "auth"
-    SUBSCRIBE = "subscribe"
-
-
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """Start when all of these are held: exact, whatever a bot's timing."""
-
-    names: tuple[str, ...]
-
-
-Start: TypeAlias = StartOn | Channels
-
-
-class OnReturn(enum.StrEnum):
-    """What a client finds that comes back when its timeline has nobody left.
-
-    ``auto``: after a loss that the server caused it resumes; after the client's own
-    leaving the tape starts anew.
-    """
-
-    AUTO = "auto"
-    RESUME = "resume"
-    REWIND = "rewind"
-
-
-class AtEnd(enum.StrEnum):
-    """What a socket does at the end of the tape: ``hold`` stays open and silent, ``close`` closes with 1000."""
-
-    HOLD = "hold"
-    CLOSE = "close"
-
-
 @dataclass(frozen=True, slots=True)
 class PlayOptions:
     """All of it. Times are nanoseconds; ``port`` 0 is a free one.
 
-    ``repeats`` of ``None`` is by-time while the tape has a pace, in-order at max.
-    ``good_keys`` of ``None`` lets any non-empty key in; ``bad_keys`` are refused.
+    ``begin`` and ``end`` cut a window out of the tape; ``idle_cap_ns`` is the longest
+    stretch of tape without a frame that is waited out. ``repeats`` of ``None`` is
+    by-time while the tape has a pace, in-order at max. ``good_keys`` of ``None`` lets
+    any non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the
+    sockets of one key and market. ``stubs`` maps ``GET /path`` to a file or to the
+    bytes of a body. ``token`` is what the control asks for.
     """
 
     speed: Speed = REAL_TIME
     start_on: Start = StartOn.SUBSCRIBE
     settle_ns: int = 50 * MILLISECOND
+    timeline: TimelineOf = TimelineOf.KEY
     on_return: OnReturn = OnReturn.AUTO
     at_end: AtEnd = AtEnd.HOLD
+    begin: Moment | None = None
+    end: Moment | None = None
+    idle_cap_ns: int | None = None
+    gaps: Gaps = Gaps.SILENCE
+    time_shift: str | None = None
     repeats: Repeats | None = None
+    stubs: Mapping[str, str | bytes] = field(default_factory=dict)
     profile: str | None = None
     good_keys: frozenset[str] | None = None
     bad_keys: frozenset[str] = field(default_factory=frozenset)
     not_entitled: tuple[str, ...] = ()
+    max_connections: int | None = None
+    slow_client: SlowClient = SlowClient.WAIT
     feed: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
     auth_timeout_ns: int = 10 * SECOND
+    tls: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    deflate: bool = False
+    token: str | None = None
 
     @property
     def effective_repeats(self) -> Repeats:
         """The policy for a request that is asked again."""
         if self.repeats is not None:
             return self.repeats
-        return Repeats.IN_ORDER if self.speed.factor is None else Repeats.BY_TIME
+        return Repeats.IN_ORDER if self.speed.mode is Mode.MAX else Repeats.BY_TIME
+
+
+class OptionWords(TypedDict, total=False):
+    """The options as a person writes them; times in seconds.
+
+    ``start_on`` is ``connect``, ``auth``, ``subscribe``, ``control``, ``clients:3``, or
+    channels that must all be held (a list, or ``T.AAPL,Q.AAPL``). ``begin`` and ``end``
+    are ``+90s``, ``09:31:05`` or a full timestamp with its zone.
+    """
+
+    speed: str | float | Fraction
+    start_on: str | Iterable[str]
+    settle: float
+    timeline: str
+    on_return: str
+    at_end: str
+    begin: str | None
+    end: str | None
+    idle_cap: float | None
+    gaps: str
+    time_shift: str | None
+    repeats: str | None
+    stubs: Mapping[str, str | bytes]
+    profile: str | None
+    keys: Iterable[str] | None
+    reject_keys: Iterable[str]
+    not_entitled: Iterable[str]
+    max_connections: int | None
+    slow_client: str
+    feed: str | None
+    host: str
+    port: int
+    auth_timeout: float
+    tls: bool
+    tls_cert: str | None
+    tls_key: str | None
+    deflate: bool
+    token: str | None
+
+
+def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
+    """`PlayOptions` from the words a person uses; `UsageError` for a word, or a pair of them, that makes no sense."""
+    keys, cap, repeats = words.get("keys"), words.get("idle_cap"), words.get("repeats")
+    options = PlayOptions(
+        speed=parse_speed(words.get("speed", 1)),
+        start_on=_start_of(words.get("start_on", "subscribe")),
+        settle_ns=_nanoseconds("settle", words.get("settle", 0.05)),
+        timeline=_choice(TimelineOf, "timeline", words.get("timeline", "key")),
+        on_return=_choice(OnReturn, "on return", words.get("on_return", "auto")),
+        at_end=_choice(AtEnd, "at end", words.get("at_end", "hold")),
+        begin=_moment("from", words.get("begin")),
+        end=_moment("to", words.get("end")),
+        idle_cap_ns=None if cap is None else _nanoseconds("idle cap", cap),
+        gaps=_choice(Gaps, "gaps", words.get("gaps", "silence")),
+        time_shift=words.get("time_shift"),
+        repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
+        stubs=dict(words.get("stubs", {})),
+        profile=words.get("profile"),
+        good_keys=None if keys is None else frozenset(keys),
+        bad_keys=frozenset(words.get("reject_keys", ())),
+        not_entitled=tuple(words.get("not_entitled", ())),
+        max_connections=_at_least_one("max connections", words.get("max_connections")),
+        slow_client=_choice(SlowClient, "slow client", words.get("slow_client", "wait")),
+        feed=words.get("feed"),
+        host=words.get("host", "127.0.0.1"),
+        port=words.get("port", 0),
+        auth_timeout_ns=_nanoseconds("auth timeout", words.get("auth_timeout", 10)),
+        tls=words.get("tls", False),
+        tls_cert=words.get("tls_cert"),
+        tls_key=words.get("tls_key"),
+        deflate=words.get("deflate", False),
+        token=words.get("token"),
+    )
+    _refuse_nonsense(options)
+    return options
+
+
+def _refuse_nonsense(options: PlayOptions) -> None:
+    if options.idle_cap_ns == 0:
+        raise UsageError("idle cap must be above zero; speed max waits for nothing")
 
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)
-
-
-def options_of(
-    *,
-    speed: str | float | Fraction = 1,
-    start_on: str | Iterable[str] = "subscribe",
-    settle: float = 0.05,
-    on_return: str = "auto",
-    at_end: str = "hold",
-    repeats: str | None = None,
-    profile: str | None = None,
-    keys: Iterable[str] | None = None,
-    reject_keys: Iterable[str] = (),
-    not_entitled: Iterable[str] = (),
-    feed: str | None = None,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    auth_timeout: float = 10,
-) -> PlayOptions:
-    """`PlayOptions` from the words a person uses; times in seconds. Raises `UsageError` for a word it does not know.
-
-    ``start_on`` is ``connect``, ``auth``, ``subscribe``, or channels that must all be
-    held (a list, or ``T.AAPL,Q.AAPL``).
-    """
-    return PlayOptions(
-        speed=parse_speed(speed),
-        start_on=_start_of(start_on),
-        settle_ns=_nanoseconds("settle", settle),
-        on_return=_choice(OnReturn, "on return", on_return),
-        at_end=_choice(AtEnd, "at end", at_end),
-        repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
-        profile=profile,
-        good_keys=None if keys is None else frozenset(keys),
-        bad_keys=frozenset(reject_keys),
-        not_entitled=tuple(not_entitled),
-        feed=feed,
-        host=host,
-        port=port,
-        auth_timeout_ns=_nanoseconds("auth timeout", auth_timeout),
-    )
 
 
 def _start_of(words: str | Iterable[str]) -> Start:
     if isinstance(words, str):
         if words in list(StartOn):
             return StartOn(words)
+        if words.startswith("clients:"):
+            return Clients(_count(words.removeprefix("clients:")))
         words = words.split(",")
     names = tuple(name.strip() for name in words)
     if not names or not all("." in name for name in names):
         found = ",".join(names)
-        raise UsageError(f"start on is none of {', '.join(StartOn)}, nor channels like T.AAPL: {found!r}")
+        raise UsageError(
+            f"start on is none of {', '.join(StartOn)}, nor clients:N, nor channels like T.AAPL: {found!r}"
+        )
     return Channels(names)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"start on clients:N wants a number of clients from 1 up, not {text!r}")
+    return int(text)
+
+
+def _at_least_one(what: str, number: int | None) -> int | None:
+    if number is not None and number < 1:
+        raise UsageError(f"{what} must be 1 or more, not {number}")
+    return number
+
+
+def _moment(what: str, text: str | None) -> Moment | None:
+    return None if text is None else parse_moment(what, text)
 
 
 def _choice(choices: type[Choice], what: str, word: str) -> Choice:

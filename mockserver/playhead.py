@@ -12,6 +12,7 @@ which frame is due. Positions round down and deadlines up, so nothing is early.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -19,31 +20,53 @@ from typing import Final
 from tickdeck.cassette.errors import UsageError
 
 
+class Mode(enum.StrEnum):
+    """What moves the tape."""
+
+    PACED = "paced"
+    """A clock, at a factor of recorded time."""
+    MAX = "max"
+    """Each client, as fast as it reads."""
+    STEP = "step"
+    """The control, step by step."""
+    LOCKSTEP = "lockstep"
+    """The pong to a ping behind the last frame: it reached the client's library."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast the tape runs: a factor of recorded time, or as fast as each client reads (``factor`` is ``None``)."""
+    """How fast the tape runs; ``factor`` counts only where it is paced."""
 
-    factor: Fraction | None
+    factor: Fraction = Fraction(1)
+    mode: Mode = Mode.PACED
 
     def __str__(self) -> str:
-        if self.factor is None:
-            return "max"
+        if self.mode is not Mode.PACED:
+            return self.mode.value
         exact = self.factor
         return str(exact.numerator) if exact.denominator == 1 else f"{float(exact):g}"
 
+    @property
+    def paced(self) -> bool:
+        """Whether a clock moves the tape."""
+        return self.mode is Mode.PACED
 
-MAX: Final = Speed(None)
-REAL_TIME: Final = Speed(Fraction(1))
+
+REAL_TIME: Final = Speed()
+MAX: Final = Speed(mode=Mode.MAX)
+STEP: Final = Speed(mode=Mode.STEP)
+LOCKSTEP: Final = Speed(mode=Mode.LOCKSTEP)
+_NAMED: Final = {str(speed): speed for speed in (MAX, STEP, LOCKSTEP)}
 
 
 def parse_speed(text: str | int | float | Fraction) -> Speed:
-    """``1``, ``10``, ``7.3``, ``1/2`` or ``max``; a float means its decimal spelling (0.1 is 1/10)."""
-    if text == "max":
-        return MAX
+    """``7.3``, ``1/2``, ``max``, ``step`` or ``lockstep``; a float means its decimal spelling (0.1 is 1/10)."""
+    if isinstance(text, str) and text in _NAMED:
+        return _NAMED[text]
     try:
         factor = Fraction(str(text).removesuffix("x"))
     except (ValueError, ZeroDivisionError):
-        raise UsageError(f"speed is neither a factor nor max: {text!r}") from None
+        raise UsageError(f"speed is neither a factor nor max, step or lockstep: {text!r}") from None
     if factor <= 0:
         raise UsageError(f"speed must be above zero, not {text!r}")
     return Speed(factor)
@@ -100,6 +123,13 @@ class Playhead:
     def seek(self, position_ns: int, now_ns: int) -> None:
         """Jump; a paused playhead stays paused there."""
         self._anchor(now_ns, position_ns)
+
+    def skip(self, from_ns: int, to_ns: int) -> None:
+        """Leave the tape between two positions out: the moment of the first becomes that of the second.
+
+        However late this is called, nothing is late because of it.
+        """
+        self._anchor_ns += to_ns - from_ns
 
     def _anchor(self, now_ns: int, position_ns: int) -> None:
         self._anchor_now_ns = now_ns

@@ -1,9 +1,13 @@
 """The only writer of a socket.
 
 Data, acknowledgements, statuses, pongs and closes all pass here, so that each leaves
-at the boundary of a frame. What is due goes out in one write; when the socket is
-full the pump waits for it to drain, and the session's cursor lags behind the tape
-meanwhile: nothing is buffered beyond one write, however long a client does not read.
+at the boundary of a frame. What is due goes out in as few writes as it takes; once
+the socket takes no more the pump waits for it to drain, and the session's cursor lags
+behind the tape meanwhile: beyond what was written nothing is buffered, however long a
+client does not read.
+
+`push` is called whenever something may be due: by an alarm, by what a client said, by
+the socket when it has room again. It never waits.
 """
 
 from __future__ import annotations
@@ -12,19 +16,29 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.records import PONG
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.reel import AT_ONCE, Batch, Ending
 from tickdeck.mockserver.report import Lateness, TapeDigest
 from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.waker import Alarm
 
 PONGS_KEPT: Final = 64
 """Unsent pongs; RFC 6455 5.5.3 lets an endpoint answer only the latest ping."""
 
+A_TURN: Final = 4 * AT_ONCE
+"""Bytes for one client before the others have their turn."""
+
 
 class Pump:
-    """Moves one session's bytes to its socket."""
+    """Moves one session's bytes to its socket.
+
+    ``drain`` returns once the socket has room. ``on_rest`` is told when nothing is due
+    for now, ``on_stuck`` when the socket takes no more, ``on_end`` when the server has
+    ended the connection, ``on_failure`` when the tape cannot be read.
+    """
 
     def __init__(
         self,
@@ -33,7 +47,10 @@ class Pump:
         *,
         drain: Callable[[], Awaitable[None]],
         clock: Clock,
-        on_idle: Callable[[], None],
+        on_rest: Callable[[], None],
+        on_stuck: Callable[[], None],
+        on_end: Callable[[Ending], None],
+        on_failure: Callable[[TickdeckError], None],
     ) -> None:
         self.digest = TapeDigest()
         self.lateness = Lateness()
@@ -41,57 +58,94 @@ class Pump:
         self._transport = transport
         self._drain = drain
         self._clock = clock
-        self._on_idle = on_idle
-        self._awake = asyncio.Event()
+        self._on_rest = on_rest
+        self._on_stuck = on_stuck
+        self._on_end = on_end
+        self._on_failure = on_failure
         self._pongs: list[bytes] = []
-
-    def wake(self) -> None:
-        """Something may be due."""
-        self._awake.set()
+        self._alarm: Alarm | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._closed = False
 
     def pong(self, payload: bytes) -> None:
         """Answer a ping at the next boundary of a frame, ahead of any data."""
         self._pongs = [*self._pongs[-PONGS_KEPT + 1 :], frame_header(PONG, len(payload)) + payload]
-        self.wake()
+        self.push()
 
     @property
     def flushed(self) -> bool:
         """Whether everything written has left this process."""
         return not self._pongs and self._transport.get_write_buffer_size() == 0
 
-    async def run(self) -> Ending:
-        """Send until the server ends the connection; cancelled when the client does."""
-        while True:
-            self._awake.clear()
-            wire, more, ending = self._gather()
-            if wire:
-                self._transport.write(wire)
-                await self._drain()
-            if ending is not None:
-                return ending
-            if more:
-                await self._clock.breathe()
-            else:
-                self._on_idle()
-                await self._rest()
+    @property
+    def stuck(self) -> bool:
+        """Whether the socket takes nothing more for now."""
+        return self._draining is not None
 
-    def _gather(self) -> tuple[bytes, bool, Ending | None]:
+    async def unstuck(self) -> None:
+        """Until the socket has room, or is gone."""
+        if self._draining is not None:
+            await asyncio.wait([self._draining])
+
+    def push(self) -> None:
+        """Send what is due, as far as the socket takes it."""
+        if self._closed or self._draining is not None:
+            return
+        try:
+            self._push()
+        except TickdeckError as error:
+            self.close()
+            self._on_failure(error)
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._draining is not None:
+            self._draining.cancel()
+
+    def _push(self) -> None:
+        room = A_TURN
+        while room > 0:
+            parts, more, ending = self._gather()
+            if parts:
+                wire = parts[0] if len(parts) == 1 else b"".join(parts)
+                self._transport.write(wire)
+                room -= len(wire)
+            if ending is not None:
+                self.close()
+                self._on_end(ending)
+                return
+            if self._transport.get_write_buffer_size() > 0:
+                self._wait_for_room()
+                return
+            if not more:
+                self._rest()
+                return
+            if not parts:
+                break  # a long stretch without anything for this client: it is looked through in turns
+        self._clock.call_soon(self.push)
+
+    def _gather(self) -> tuple[list[bytes | memoryview], bool, Ending | None]:
         """All that is due now, up to one write; whether there may be more; whether it is the end."""
-        parts, self._pongs = self._pongs, []
+        parts: list[bytes | memoryview] = list(self._pongs)
+        self._pongs = []
         room = AT_ONCE
         while room > 0:
             now_ns = self._clock.now_ns()
             batch = self._session.take(now_ns, limit=room)
             if batch is None:
-                return b"".join(parts), False, None
-            parts.append(batch.wire)
+                return parts, False, None
+            if batch.wire:
+                parts.append(batch.wire)
             room -= len(batch.wire)
             self._account(batch, now_ns)
             if batch.ending is not None:
-                return b"".join(parts), False, batch.ending
+                return parts, False, batch.ending
             if not batch.wire:
                 break
-        return b"".join(parts), True, None
+        return parts, True, None
 
     def _account(self, batch: Batch, now_ns: int) -> None:
         if not batch.frames:
@@ -102,12 +156,27 @@ class Pump:
         if deadline is not None:
             self.lateness.add(now_ns - deadline, batch.frames)
 
-    async def _rest(self) -> None:
-        """Until something is due, or somebody wakes us."""
-        wake_ns = self._session.wake_ns()
-        alarm = None if wake_ns is None else self._clock.call_at(wake_ns, self._awake.set)
+    def _wait_for_room(self) -> None:
+        self._draining = asyncio.get_running_loop().create_task(self._drained())
+        self._on_stuck()
+
+    async def _drained(self) -> None:
         try:
-            await self._awake.wait()
-        finally:
-            if alarm is not None:
-                alarm.cancel()
+            await self._drain()
+        except ConnectionError:
+            return  # the reading side sees the same loss, and says so
+        self._draining = None
+        self.push()
+
+    def _rest(self) -> None:
+        """Nothing is due: be called when something is."""
+        wake_ns = self._session.wake_ns()
+        if self._alarm is None or self._alarm.when_ns != wake_ns:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = None if wake_ns is None else self._clock.call_at(wake_ns, self._ring)
+        self._on_rest()
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.push()

@@ -1,9 +1,11 @@
 """What one listener is sent: its cut of the tape, and how far it has come.
 
-Pieces of tape are cut for its channels by `tickdeck.mockserver.cutter`. A `Reel` is one listener's
-cursor, and the queue of things that must be said at a place on the tape: an
+Pieces of tape are cut for its channels by `tickdeck.mockserver.cutter`. A `Reel` is one
+listener's cursor, and the queue of things that must be said at a place on the tape: an
 acknowledgement goes behind the data that was due when the client asked, and ahead
 of the first frame that its new subscription lets through.
+
+The way leads over the legs of a `Course`: at the end of one the reel turns to the next.
 """
 
 from __future__ import annotations
@@ -12,20 +14,22 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from tickdeck.cassette.records import TEXT
 from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.subscriptions import Subscriptions
+from tickdeck.mockserver.course import Course, cursor_of, leg_of, seq_of
 from tickdeck.mockserver.cutter import Cut, Cutter
 
-AT_ONCE = 64 * 1024
+AT_ONCE: Final = 64 * 1024
 """Bytes that go to a socket in one write, unless a single frame is larger."""
 
-CLOSE = 8
-MAX_REASON = 123
+CLOSE: Final = 8
+MAX_REASON: Final = 123
 """The opcode of a close frame, and the bytes of reason it has room for (RFC 6455 5.5)."""
 
-PIECES_AT_ONCE = 8
+PIECES_AT_ONCE: Final = 8
 """How many pieces of tape are looked through for one batch."""
 
 
@@ -45,18 +49,14 @@ class Batch:
     the last batch.
     """
 
-    wire: bytes
+    wire: bytes | memoryview
     frames: int
     position_ns: int
     ending: Ending | None = None
 
 
-def _closing(ending: Ending) -> bytes:
-    if ending.code is None:
-        return b""
-    reason = ending.reason.encode()[:MAX_REASON].decode(errors="ignore")  # never half a character
-    body = ending.code.to_bytes(2, "big") + reason.encode()
-    return frame_header(CLOSE, len(body)) + body
+NOTHING_YET: Final = Batch(b"", 0, -1)
+"""There may be more further on: a listener of a rare channel is not to hold up the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +70,57 @@ class Change:
 class Reel:
     """One listener's cursor on a tape, with what is to be said on the way.
 
-    ``cursor`` is the sequence of the next frame that may be sent: everything before
+    ``cursor`` is the place of the next frame that may be sent: everything before
     it was sent or was not wanted.
     """
 
-    def __init__(self, cutter: Cutter, *, cursor: int) -> None:
+    def __init__(self, cutter: Cutter, *, cursor: int, course: Course | None = None) -> None:
         self._cutter = cutter
         self._tape = cutter.tape
+        self.course = course or Course()
+        """The legs that it goes over."""
         self._wanted = Subscriptions()
         self._key: frozenset[str] | None = frozenset()
+        self.turned: dict[int, int] = {}
+        """By leg, the sequence at which it turned to the next."""
         self._said: deque[tuple[int, bytes | Change | Ending]] = deque()
-        self._piece = self._tape.piece_of_seq(cursor)
-        self._row = 0
-        self._cut: Cut | None = None
-        self.cursor = cursor
+        self._said_bytes = 0
+        self._stand(cursor)
 
-    def begin_at(self, cursor: int) -> None:
+    def begin_at(self, cursor: int, course: Course | None = None) -> None:
         """Stand at a place on the tape; before anything is wanted."""
-        self.cursor = cursor
-        self._piece, self._cut = self._tape.piece_of_seq(cursor), None
+        self.course = course or self.course
+        self._stand(cursor)
+
+    def _stand(self, cursor: int) -> None:
+        self._leg, self._seq = leg_of(cursor), seq_of(cursor)
+        self._sent_on_leg = 0
+        self._piece, self._row = self._tape.piece_of_seq(self._seq), 0
+        self._cut: Cut | None = None
+
+    @property
+    def cursor(self) -> int:
+        """The place of the next frame."""
+        return cursor_of(self._leg, self._seq)
+
+    @property
+    def sent_on_leg(self) -> int:
+        """Frames that it was sent since the leg began."""
+        return self._sent_on_leg
+
+    @property
+    def said_bytes(self) -> int:
+        """Bytes that wait to be said."""
+        return self._said_bytes
 
     def say(self, payload: bytes, *, at: int) -> None:
         """A text frame, behind all data before the cursor ``at`` and ahead of the rest."""
-        self._said.append((self._not_before(at), frame_header(TEXT, len(payload)) + payload))
+        self.say_wire(frame_header(TEXT, len(payload)) + payload, at=at)
+
+    def say_wire(self, wire: bytes, *, at: int) -> None:
+        """The same for a whole frame as it crosses the wire."""
+        self._said.append((self._not_before(at), wire))
+        self._said_bytes += len(wire)
 
     def end(self, ending: Ending, *, at: int) -> None:
         """End the connection at the cursor ``at``, behind all that was said before."""
@@ -108,7 +136,7 @@ class Reel:
     @property
     def ended(self) -> bool:
         """Whether the tape is behind it and nothing is left to say."""
-        return not self._said and self.cursor > self._tape.last_seq
+        return not self._said and self._seq > self._tape.last_seq
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -118,22 +146,22 @@ class Reel:
     @property
     def idle(self) -> bool:
         """Whether it wants nothing now and has nothing to say."""
-        return not self._said and not self._wanted.channels
+        return not self._said and not self._wanted_key()
 
-    def take(self, until_seq: int, *, limit: int = AT_ONCE) -> Batch | None:
-        """What may be sent while the playhead is at the cursor ``until_seq``, up to ``limit`` bytes.
+    def take(self, until: int, *, limit: int = AT_ONCE) -> Batch | None:
+        """What may be sent while the playhead is at the cursor ``until``, up to ``limit`` bytes.
 
-        ``None`` when there is nothing; a batch without bytes when there may be more
-        further on (a listener of a rare channel is not to hold up the others).
+        ``None`` when there is nothing; `NOTHING_YET` when there may be more further on.
         """
         while True:
-            until = min(until_seq, self._said[0][0]) if self._said else until_seq
-            if (batch := self._data(until, limit)) is not None:
+            due = min(until, self._said[0][0]) if self._said else until
+            if (batch := self._data(due, limit)) is not None:
                 return batch
             if not self._said or self._said[0][0] > self.cursor:
                 return None
             _, thing = self._said.popleft()
             if isinstance(thing, bytes):
+                self._said_bytes -= len(thing)
                 return Batch(thing, 0, -1)
             if isinstance(thing, Ending):
                 return Batch(_closing(thing), 0, -1, ending=thing)
@@ -145,49 +173,89 @@ class Reel:
             return None
         cut = self._current()
         if self._row < len(cut.seqs):
-            return cut.positions[self._row]
+            return cut.positions[self._row] if cut.seqs[self._row] <= self._tape.last_seq else None
         behind = self._piece + 1
         return self._tape.starts_at(behind) if behind < self._tape.pieces else None
 
+    def frame_at(self, seq: int) -> tuple[int, int] | None:
+        """Sequence and position of the first frame, at or behind ``seq``, that it is sent with all it has asked for."""
+        wanted = self._wanted_soon()
+        for piece in range(self._tape.piece_of_seq(seq), self._tape.pieces) if wanted else ():
+            cut = self._cutter.cut(piece, wanted)
+            if (row := bisect_left(cut.seqs, seq)) < len(cut.seqs):
+                return (cut.seqs[row], cut.positions[row]) if cut.seqs[row] <= self._tape.last_seq else None
+        return None
+
+    def backlog(self, until: int, *, most: int) -> int:
+        """Bytes of data that are due at the cursor ``until`` and not taken; counted up to about ``most``."""
+        behind = self._tape.last_seq + 1 if leg_of(until) > self._leg else seq_of(until)
+        total = 0
+        if not (wanted := self._wanted_key()):
+            return total
+        for piece in range(self._piece, min(self._piece + PIECES_AT_ONCE, self._tape.pieces)):
+            cut = self._cutter.cut(piece, wanted)
+            first = bisect_left(cut.seqs, self._seq)
+            total += cut.starts[max(bisect_left(cut.seqs, behind), first)] - cut.starts[first]
+            if total > most or behind <= self._tape.seq_after(piece):
+                break
+        return total
+
     def _data(self, until: int, limit: int) -> Batch | None:
+        """Data before a cursor, over as many legs as it takes."""
+        while self._leg < leg_of(until):
+            end = self.course.end(self._leg, self._tape)
+            if (batch := self._on_leg(end, limit)) is not None:
+                return batch
+            self._turn_to_next_leg()
+        return self._on_leg(seq_of(until), limit)
+
+    def _on_leg(self, until: int, limit: int) -> Batch | None:
         for _ in range(PIECES_AT_ONCE):
-            if self.cursor >= until:
+            if self._seq >= until:
                 return None
             if self._piece >= self._tape.pieces or not self._wanted_key():
-                self._pass(until)
+                self._seq = until
                 return None
             cut = self._current()
-            if (behind := bisect_left(cut.seqs, until, lo=self._row)) > self._row:
-                return self._slice(cut, behind, limit)
+            if (batch := self._slice(cut, until, limit)) is not None:
+                return batch
             if until < self._tape.seq_after(self._piece):
-                self._pass(until)
+                self._seq = until
                 return None
-            self._turn()
-        return Batch(b"", 0, -1)
+            self._next_piece()
+        return NOTHING_YET
 
-    def _slice(self, cut: Cut, behind: int, limit: int) -> Batch:
+    def _slice(self, cut: Cut, until: int, limit: int) -> Batch | None:
         row = self._row
+        behind = bisect_left(cut.seqs, until, lo=row)
+        if behind <= row:
+            return None
         fits = bisect_right(cut.starts, cut.starts[row] + limit, lo=row) - 1
         self._row = behind = max(row + 1, min(behind, fits))
-        self.cursor = cut.seqs[behind - 1] + 1
+        self._seq = cut.seqs[behind - 1] + 1
+        self._sent_on_leg += behind - row
         return Batch(cut.wire[cut.starts[row] : cut.starts[behind]], behind - row, cut.positions[row])
 
-    def _turn(self) -> None:
-        self.cursor = max(self.cursor, self._tape.seq_after(self._piece))
+    def _next_piece(self) -> None:
+        self._seq = max(self._seq, self._tape.seq_after(self._piece))
         self._piece, self._cut = self._piece + 1, None
 
-    def _pass(self, until: int) -> None:
-        """Nothing more is wanted before ``until``."""
-        self.cursor = until
+    def _turn_to_next_leg(self) -> None:
+        self.turned[self._leg] = self._seq
+        self._stand(cursor_of(self._leg + 1, self.course.begin(self._leg + 1, self._tape)))
 
     def _apply(self, change: Change) -> None:
-        for channel in change.channels:
-            if change.held:
-                self._wanted.add(channel)
-            else:
-                self._wanted.discard(channel)
+        _change(self._wanted, change)
         self._key = None
-        self._piece, self._cut = self._tape.piece_of_seq(self.cursor), None
+        self._piece, self._cut = self._tape.piece_of_seq(self._seq), None
+
+    def _wanted_soon(self) -> frozenset[str]:
+        """What it wants once all that it asked for has taken effect."""
+        wanted = Subscriptions(self._wanted.channels)
+        for _, thing in self._said:
+            if isinstance(thing, Change):
+                _change(wanted, thing)
+        return frozenset(wanted.channels)
 
     def _wanted_key(self) -> frozenset[str]:
         if self._key is None:
@@ -197,5 +265,21 @@ class Reel:
     def _current(self) -> Cut:
         if self._cut is None:
             self._cut = self._cutter.cut(self._piece, self._wanted_key())
-            self._row = bisect_left(self._cut.seqs, self.cursor)
+            self._row = bisect_left(self._cut.seqs, self._seq)
         return self._cut
+
+
+def _change(wanted: Subscriptions, change: Change) -> None:
+    for channel in change.channels:
+        if change.held:
+            wanted.add(channel)
+        else:
+            wanted.discard(channel)
+
+
+def _closing(ending: Ending) -> bytes:
+    if ending.code is None:
+        return b""
+    reason = ending.reason.encode()[:MAX_REASON].decode(errors="ignore")  # never half a character
+    body = ending.code.to_bytes(2, "big") + reason.encode()
+    return frame_header(CLOSE, len(body)) + body

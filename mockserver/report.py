@@ -12,17 +12,22 @@ and went, where the session left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable
 
 import xxhash
 
 from tickdeck.cassette.errors import FormatError
 from tickdeck.mockserver.counting import EventCounts
-from tickdeck.mockserver.cutter import Cutter
-from tickdeck.mockserver.session import Account, Session
-from tickdeck.mockserver.timeline import Timeline
+from tickdeck.mockserver.course import cursor_of, seq_of
+from tickdeck.mockserver.session import Session
 
-EVERYTHING = 1 << 62
+EVERYTHING = 1 << 127
+"""A cursor behind every other."""
+
+DRIFT_SAMPLES = 32
+"""Batches at either end of a run that its drift is taken from."""
+
 _SUB = 4
 """Bits of a lateness that are kept below its highest: buckets are 1/16 wide."""
 
@@ -33,7 +38,7 @@ class TapeDigest:
     def __init__(self) -> None:
         self._hash = xxhash.xxh3_128()
 
-    def update(self, wire: bytes) -> None:
+    def update(self, wire: bytes | memoryview) -> None:
         """Add frames (RFC 6455 header and payload, shortest length coding, FIN set)."""
         self._hash.update(wire)
 
@@ -47,22 +52,43 @@ class Lateness:
 
     def __init__(self) -> None:
         self._buckets: dict[int, int] = {}
+        self._first: list[int] = []
+        self._last: deque[int] = deque(maxlen=DRIFT_SAMPLES)
         self.frames = 0
+        self.early = 0
+        """Frames that left before their time; there are none."""
         self.max_ns = 0
 
     def add(self, late_ns: int, frames: int) -> None:
         """``frames`` frames left, the first of them ``late_ns`` after its deadline."""
+        if late_ns < 0:
+            self.early += frames
+            late_ns = 0
         bucket = _bucket(late_ns)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + frames
         self.frames += frames
         self.max_ns = max(self.max_ns, late_ns)
+        if len(self._first) < DRIFT_SAMPLES:
+            self._first.append(late_ns)
+        self._last.append(late_ns)
 
     def merge(self, other: Lateness) -> None:
-        """Add another's frames."""
+        """Add another's frames; the drift is that of the one that drifted most."""
         for bucket, frames in other._buckets.items():
             self._buckets[bucket] = self._buckets.get(bucket, 0) + frames
+        if other.drift_ns > self.drift_ns or not self._first:
+            self._first, self._last = list(other._first), other._last.copy()
         self.frames += other.frames
+        self.early += other.early
         self.max_ns = max(self.max_ns, other.max_ns)
+
+    @property
+    def drift_ns(self) -> int:
+        """How much later frames left at the end than at the beginning: the least late of a few each.
+
+        A tape that is only late now and then does not drift; one that falls behind does.
+        """
+        return min(self._last) - min(self._first) if self._first else 0
 
     def percentile(self, percent: int) -> int:
         """The lateness, in ns, that ``percent`` % of the frames did not exceed (rounded up by at most 1/16)."""
@@ -74,8 +100,14 @@ class Lateness:
         return 0
 
     def summary(self) -> dict[str, int]:
-        """``p50_ns``, ``p99_ns``, ``max_ns``; zeros when nothing had a deadline."""
-        return {"p50_ns": self.percentile(50), "p99_ns": self.percentile(99), "max_ns": self.max_ns}
+        """``p50_ns``, ``p99_ns``, ``max_ns``, ``drift_ns`` and how many were ``early``; zeros without deadlines."""
+        return {
+            "p50_ns": self.percentile(50),
+            "p99_ns": self.percentile(99),
+            "max_ns": self.max_ns,
+            "drift_ns": self.drift_ns,
+            "early": self.early,
+        }
 
 
 def _bucket(value: int) -> int:
@@ -88,52 +120,88 @@ def _bucket_top(bucket: int) -> int:
     return ((mantissa + 1) << shift) - 1
 
 
-def channel_counts(account: Account, cutter: Cutter) -> dict[str, dict[str, int | bool]]:
+class _Course:
+    """One client's way over the tape, and how many events of a channel lie on a stretch of it."""
+
+    def __init__(self, session: Session, places: Iterable[tuple[str, int]]) -> None:
+        self._tape = session.cutter.tape
+        self._course = session.reel.course
+        self._turned = session.reel.turned
+        pairs = list(places)
+        edges = [seq for leg in self._legs() for seq in leg[1:]]
+        wanted = [(channel, seq_of(cursor)) for channel, cursor in pairs]
+        names = dict.fromkeys(channel for channel, _ in pairs)
+        self._counts = EventCounts(
+            session.cutter, [*wanted, *((name, seq) for name in names for seq in edges)]
+        )
+
+    def _legs(self) -> list[tuple[int, int, int]]:
+        """Number, first and end sequence of each leg; where this client turned, if it did."""
+        tape, course = self._tape, self._course
+        ends = (self._turned.get(leg, course.end(leg, tape)) for leg in range(course.leg + 1))
+        return [(leg, course.begin(leg, tape), end) for leg, end in enumerate(ends)]
+
+    def between(self, channel: str, first: int, behind: int) -> int:
+        """Events of a channel between two cursors."""
+        total = 0
+        for leg, begin, end in self._legs():
+            low = max(first, cursor_of(leg, begin))
+            high = min(behind, cursor_of(leg, end))
+            if low < high:
+                total += self._counts.between(channel, seq_of(low), seq_of(high))
+        return total
+
+
+def channel_counts(session: Session) -> dict[str, dict[str, int | bool]]:
     """By channel as the client named it: events on the tape, sent, and not sent for which reason.
 
     The reasons add up: on_tape = sent + before_start + before_subscribe +
-    after_unsubscribe + after_leave + ahead (still to come when the run stopped).
+    after_unsubscribe + after_leave + ahead (still to come when the run stopped). A tape
+    that was looped or sought in counts as it was played: each pass, and nothing that a
+    seek left out.
     """
-    spans = _spans(account)
-    places = {(channel, seq) for channel, pairs in spans.items() for pair in pairs for seq in pair}
-    edges = (account.joined_seq, account.cursor)
-    counts = EventCounts(cutter, [*places, *((channel, seq) for channel in spans for seq in edges)])
-    return {channel: _counts(account, cutter, counts, channel, pairs) for channel, pairs in spans.items()}
+    spans = _spans(session)
+    places = {(channel, cursor) for channel, pairs in spans.items() for pair in pairs for cursor in pair}
+    edges = (session.account.joined, session.reel.cursor)
+    course = _Course(session, [*places, *((channel, cursor) for channel in spans for cursor in edges)])
+    return {channel: _counts(session, course, channel, pairs) for channel, pairs in spans.items()}
 
 
-def _channels_or_nothing(account: Account, cutter: Cutter) -> dict[str, dict[str, int | bool]]:
+def _channels_or_nothing(session: Session) -> dict[str, dict[str, int | bool]]:
     """Nothing where the tape cannot be read, which the report says elsewhere."""
     try:
-        return channel_counts(account, cutter)
+        return channel_counts(session)
     except FormatError:
         return {}
 
 
-def _spans(account: Account) -> dict[str, list[tuple[int, int]]]:
-    """By channel, where it was wanted: ``[from, to)`` in sequence, no further than the session came."""
+def _spans(session: Session) -> dict[str, list[tuple[int, int]]]:
+    """By channel, where it was wanted: ``[from, to)`` in cursors, no further than the session came."""
+    here = session.reel.cursor
     spans: dict[str, list[tuple[int, int]]] = {}
-    for interval in account.intervals:
-        start = min(interval.from_seq, account.cursor)
-        end = account.cursor if interval.to_seq is None else min(interval.to_seq, account.cursor)
+    for interval in session.account.intervals:
+        start = min(interval.from_cursor, here)
+        end = here if interval.to_cursor is None else min(interval.to_cursor, here)
         spans.setdefault(interval.channel, []).append((start, end))
     return spans
 
 
 def _counts(
-    account: Account, cutter: Cutter, counts: EventCounts, channel: str, spans: list[tuple[int, int]]
+    session: Session, course: _Course, channel: str, spans: list[tuple[int, int]]
 ) -> dict[str, int | bool]:
-    sent = sum(counts.between(channel, start, end) for start, end in spans)
-    passed = counts.between(channel, spans[0][0], account.cursor)
-    to_come = counts.between(channel, account.cursor, EVERYTHING)
+    account, here = session.account, session.reel.cursor
+    sent = sum(course.between(channel, start, end) for start, end in spans)
+    passed = course.between(channel, spans[0][0], here)
+    to_come = course.between(channel, here, EVERYTHING)
     return {
-        "on_tape": counts.before(channel, EVERYTHING),
+        "on_tape": course.between(channel, 0, EVERYTHING),
         "sent": sent,
-        "before_start": counts.before(channel, account.joined_seq),
-        "before_subscribe": counts.between(channel, account.joined_seq, spans[0][0]),
+        "before_start": course.between(channel, 0, account.joined),
+        "before_subscribe": course.between(channel, account.joined, spans[0][0]),
         "after_unsubscribe": passed - sent,
         "after_leave": to_come if account.left else 0,
         "ahead": 0 if account.left else to_come,
-        "unrecorded": bool(cutter.tape.unrecorded((channel,))),
+        "unrecorded": bool(session.cutter.tape.unrecorded((channel,))),
     }
 
 
@@ -147,21 +215,9 @@ def client_report(session: Session, *, digest: TapeDigest, lateness: Lateness) -
         "frames": account.frames,
         "bytes": account.wire_bytes,
         "digest": digest.hexdigest(),
-        "channels": _channels_or_nothing(account, session.cutter),
+        "channels": _channels_or_nothing(session),
+        "slow": account.slow,
+        "missteps_made": account.missteps_made,
         "missteps": [{"misstep": kind, "detail": detail} for kind, detail in account.missteps],
         "lateness": lateness.summary(),
     }
-
-
-def situation(sessions: Sequence[Session], timelines: Iterable[Timeline]) -> str:
-    """Where the clients stand, in words, for an error about a wait that was in vain."""
-    timelines = list(timelines)
-    if any(timeline.started for timeline in timelines):
-        return "it is playing" if not all(timeline.finished for timeline in timelines) else "it has ended"
-    if not sessions:
-        return "it never started: no client"
-    clients = f"{len(sessions)} client{'s' if len(sessions) > 1 else ''}"
-    known = [session for session in sessions if session.timeline is not None]
-    auth = "authenticated" if len(known) == len(sessions) else f"{len(known)} authenticated"
-    held = any(session.account.intervals for session in sessions)
-    return f"it never started: {clients}, {auth}, {'subscribed' if held else 'no subscription'}"

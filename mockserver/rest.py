@@ -3,57 +3,50 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from tickdeck.cassette.records import Interaction
-from tickdeck.dialects.conversation import Keys
 from tickdeck.dialects.origins import Origins
-from tickdeck.dialects.profiles import Wording
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
-from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.shelf import Asked, Miss, Shelf
-from tickdeck.mockserver.timeline import NOT_STARTED, Timeline, Timelines
+from tickdeck.mockserver.stage import Stage
+from tickdeck.mockserver.stubs import Stubs
+from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
 
 KEY_PARAMETERS: Final = ("apikey", "key_id")
 BEARER: Final = "bearer "
+
+MISSES_KEPT: Final = 10_000
+"""Misses that are reported one by one; more of them are counted."""
 
 
 class RestDesk:
     """Answers requests from the shelf."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        *,
-        wording: Wording,
-        options: PlayOptions,
-        keys: Keys,
-        timelines: Timelines,
-        origins: Iterable[str],
-        secret_parameters: frozenset[str],
-        clock: Clock,
-        note: Callable[[Iterable[Entry]], None],
-    ) -> None:
+    def __init__(self, stage: Stage, *, stubs: Stubs) -> None:
         self.asked = 0
+        self.stubs = stubs
+        self._stage = stage
+        self._secret = stage.dialect.places.query_parameters
+        self._shelf = Shelf(
+            stage.cassette.interactions(), secret_parameters=self._secret, zero_ns=stage.tapes.zero_ns
+        )
+        self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
+        self.reset()
+
+    def reset(self) -> None:
+        """As if nobody had asked yet."""
+        self.asked = 0
+        self.misses: list[dict[str, object]] = []
+        self._missed = 0
         self._served = 0
         self._refused = 0
-        self._misses: list[dict[str, object]] = []
-        self._shelf = shelf
-        self._wording = wording
-        self._options = options
-        self._keys = keys
-        self._timelines = timelines
-        self._origins = tuple(dict.fromkeys(origins))
-        self._secret = secret_parameters
-        self._clock = clock
-        self._note = note
+        self._stubbed = 0
 
     async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
         """The response; ``own`` is this server's origin as the client spells it."""
@@ -61,16 +54,24 @@ class RestDesk:
         self.asked += 1
         asked = Asked.of(request.method, request.raw_path)
         key = self._key_of(request)
-        if key is None or not self._keys.accepts(key):
-            refusal = bad_key(self._wording.bad_key) if key else NO_KEY
+        if key is None or not self._stage.keys.accepts(key):
+            refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
             self._refused += 1
-            self._note([self._entry("request", asked, None, status=refusal.http)])
+            self._stage.note([self._entry("request", asked, None, status=refusal.http)])
             return _refuse(refusal)
-        timeline = self._timelines.of(key)
+        timeline = self._stage.timelines.of(key)
+        if (stub := self.stubs.find(request.method, asked.path)) is not None:
+            self._stubbed += 1
+            self._stage.note([self._entry("request", asked, timeline, status=stub.status, stub=True)])
+            return _response(Answer(stub.status, "", stub.headers, stub.body))
         found = self._find(asked, timeline)
         if isinstance(found, Miss):
-            self._misses.append({"asked": f"{asked.method} {self._shown(asked)}", "sentence": found.sentence})
-            self._note([self._entry("miss", asked, timeline, sentence=found.sentence)])
+            self._missed += 1
+            if len(self.misses) < MISSES_KEPT:
+                self.misses.append(
+                    {"asked": f"{asked.method} {self._shown(asked)}", "sentence": found.sentence}
+                )
+            self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence)])
             return _refuse(not_recorded(found.sentence))
         self._served += 1
         answer = answer_of(
@@ -80,7 +81,7 @@ class RestDesk:
             origins=Origins(self._origins, own=own),
         )
         trouble = {"trouble": answer.trouble} if answer.trouble else {}
-        self._note([self._entry("request", asked, timeline, status=answer.status, **trouble)])
+        self._stage.note([self._entry("request", asked, timeline, status=answer.status, **trouble)])
         return await self._send(request, answer)
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
@@ -103,16 +104,21 @@ class RestDesk:
             f"{each.method} {self._shown(Asked.of(each.method, each.url))}" for each in self._shelf.unplayed()
         ]
         return {
-            "requests": {"served": self._served, "refused": self._refused, "missed": len(self._misses)},
-            "misses": list(self._misses),
+            "requests": {
+                "served": self._served,
+                "stubbed": self._stubbed,
+                "refused": self._refused,
+                "missed": self._missed,
+            },
+            "misses": list(self.misses),
             "unplayed": unplayed,
         }
 
     def _find(self, asked: Asked, timeline: Timeline) -> Interaction | Miss:
         return self._shelf.find(
             asked,
-            repeats=self._options.effective_repeats,
-            position_ns=max(timeline.position(self._clock.now_ns()), 0),
+            repeats=self._stage.options.effective_repeats,
+            position_ns=max(timeline.position(self._stage.clock.now_ns()), self._stage.tapes.begin_ns),
             visits=timeline.visits,
         )
 
@@ -130,7 +136,7 @@ class RestDesk:
         return asked.path + ("?" + "&".join(pairs) if pairs else "")
 
     def _entry(self, kind: str, asked: Asked, timeline: Timeline | None, **parts: object) -> Entry:
-        now_ns = self._clock.now_ns()
+        now_ns = self._stage.clock.now_ns()
         return Entry(
             kind,
             now_ns,

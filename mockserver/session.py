@@ -10,8 +10,10 @@ same messages, a session sends the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import Final
 
+from tickdeck.cassette.records import PING
+from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.conversation import Conversation
 from tickdeck.dialects.effects import (
     Authenticated,
@@ -24,36 +26,21 @@ from tickdeck.dialects.effects import (
     Subscribed,
     Unsubscribed,
 )
+from tickdeck.mockserver.account import Account
+from tickdeck.mockserver.choices import AtEnd, SlowClient
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import AtEnd
+from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.reel import Batch, Ending, Reel
-from tickdeck.mockserver.tape import BEGINNING
-from tickdeck.mockserver.timeline import Timeline, Timelines
+from tickdeck.mockserver.timeline import Timeline
+from tickdeck.mockserver.timelines import Timelines
 
-NORMAL_CLOSURE = 1000
+NORMAL_CLOSURE: Final = 1000
+POLICY_VIOLATION: Final = 1008
+"""What the vendor closes with when it will not have a client any longer (PROTOCOL 1.4)."""
 
-
-@dataclass(slots=True)
-class Interval:
-    """A channel was wanted from one cursor up to another (``None``: until the session ended)."""
-
-    channel: str
-    from_seq: int
-    to_seq: int | None = None
-
-
-@dataclass(slots=True)
-class Account:
-    """What a report needs to say who was sent what."""
-
-    joined_seq: int = BEGINNING
-    intervals: list[Interval] = field(default_factory=list)
-    missteps: list[tuple[str, str]] = field(default_factory=list)
-    frames: int = 0
-    wire_bytes: int = 0
-    cursor: int = BEGINNING
-    left: bool = False
+SLOW_BYTES: Final = 1 << 20
+"""Bytes of data that are due and unread at which a client counts as slow."""
 
 
 class Session:
@@ -66,13 +53,17 @@ class Session:
         self.market = market
         self.conversation = conversation
         self.cutter = cutter
-        self.reel = Reel(cutter, cursor=BEGINNING)
+        self.reel = Reel(cutter, cursor=0)
         self.timeline: Timeline | None = None
         self.account = Account()
         self.ending: Ending | None = None
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
+        self._lost_at: tuple[int, int] | None = None
+        self._pings = 0
+        self._ping_due = False
+        self._ping_payload = b""
 
     def open(self, now_ns: int) -> list[Entry]:
         """The client is connected: the greeting."""
@@ -90,6 +81,14 @@ class Session:
         """A binary message arrived, which no service here understands."""
         return self._carry_out(self.conversation.receive_binary(payload), now_ns)
 
+    def ponged(self, payload: bytes) -> bool:
+        """A pong arrived; whether it is the one that lockstep waits for."""
+        if self.timeline is None or not self._ping_payload or payload != self._ping_payload:
+            return False
+        self._ping_payload = b""
+        self.timeline.ponged(self.number)
+        return True
+
     def auth_timed_out(self, now_ns: int) -> list[Entry]:
         """The time to authenticate is up."""
         return self._carry_out(self.conversation.auth_timeout(), now_ns)
@@ -98,9 +97,18 @@ class Session:
         """The server ends this connection, behind all that is due."""
         self.reel.end(ending, at=self._cursor(now_ns))
 
+    def evict(self, now_ns: int) -> list[Entry]:
+        """Too many connections: this one has to go, as the vendor does it."""
+        return self._turn_out(self.conversation.evicted(), now_ns, "evicted")
+
+    def send(self, wire: bytes, now_ns: int) -> None:
+        """A frame from outside the tape, at the place where the playhead is."""
+        self.reel.say_wire(wire, at=self._cursor(now_ns))
+
     def left(self, now_ns: int, *, by: str, code: int | None, reason: str = "") -> list[Entry]:
         """The socket is gone; ``by`` is ``client`` or ``server``."""
         self.account.left = True
+        self.account.cursor = self.reel.cursor
         entry = self._entry("left", now_ns, cursor=self.reel.cursor, by=by, code=code, reason=reason)
         if self.timeline is None:
             return [entry]
@@ -108,26 +116,43 @@ class Session:
 
     def take(self, now_ns: int, *, limit: int) -> Batch | None:
         """The next bytes for the socket, if anything is due."""
-        batch = self.reel.take(self._due_seq(now_ns), limit=limit)
-        if batch is None and self._close_at_end():
+        if self._ping_due:
+            return self._ping()
+        batch = self.reel.take(self._due(now_ns), limit=limit)
+        if batch is None and self._at_a_turn(now_ns):
             return self.take(now_ns, limit=limit)
         if batch is not None:
             self.account.frames += batch.frames
             self.account.wire_bytes += len(batch.wire)
             self.ending = batch.ending or self.ending
-        self.account.cursor = self.reel.cursor
+            self._ping_due = batch.frames > 0 and self._is_in_lockstep()
         return batch
 
     def wake_ns(self) -> int | None:
         """The clock reading at which something will be due; ``None`` if nothing is foreseen."""
-        if self.timeline is None:
+        timeline = self.timeline
+        if timeline is None:
             return None
         due_ns = self.reel.due_ns()
         if due_ns is None and not self.reel.ended:
             due_ns = (
                 self.cutter.tape.end_ns
             )  # nothing more for this client, but the tape is to end for it too
-        return self.timeline.deadline(due_ns)
+        if self._lost_at is not None:
+            due_ns = self._lost_at[1] if due_ns is None else min(due_ns, self._lost_at[1])
+        return timeline.deadline(due_ns)
+
+    def slow(self, now_ns: int) -> list[Entry]:
+        """The socket takes nothing more: see whether the client is too far behind, and end it then."""
+        timeline = self.timeline
+        if timeline is None or self.ending is not None or self.account.slow:
+            return []
+        if timeline.options.slow_client is not SlowClient.DISCONNECT or timeline.speed.mode is not Mode.PACED:
+            return []
+        if self.reel.backlog(self._due(now_ns), most=SLOW_BYTES) <= SLOW_BYTES:
+            return []
+        self.account.slow = True
+        return self._turn_out(self.conversation.too_slow(), now_ns, "slow")
 
     def holds(self, channel: str) -> bool:
         """Whether the client holds exactly this channel now."""
@@ -136,25 +161,71 @@ class Session:
     @property
     def has_read(self) -> bool:
         """Whether all that the tape has for it was taken."""
-        return self.reel.ended or self.reel.idle
+        return self.reel.idle or (
+            self.reel.ended if self.timeline is None else self.timeline.is_through(self)
+        )
 
-    def _due_seq(self, now_ns: int) -> int:
+    def is_up_to(self, now_ns: int) -> bool:
+        """Whether nothing that is due by now is left to take."""
+        return not self._ping_due and not self.reel.said_bytes and self.reel.cursor >= self._due(now_ns)
+
+    def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
+        """Say why at once, ahead of what was not sent, and end it."""
+        entry = self._entry(kind, now_ns)
+        for effect in effects:
+            match effect:
+                case Say(payload):
+                    self.reel.say(payload, at=self.reel.cursor)
+                case Hang(code, reason):
+                    self.reel.end(Ending(code, reason), at=self.reel.cursor)
+        return [entry]
+
+    def _is_in_lockstep(self) -> bool:
+        return self.timeline is not None and self.timeline.lockstep.expects(self.number)
+
+    def _ping(self) -> Batch:
+        """A ping behind the frame that was just taken."""
+        self._ping_due = False
+        self._pings += 1
+        self._ping_payload = b"tickdeck %d" % self._pings
+        return Batch(frame_header(PING, len(self._ping_payload)) + self._ping_payload, 0, -1)
+
+    def _due(self, now_ns: int) -> int:
         if self.timeline is None:
             return self.reel.cursor
-        return self.timeline.due_seq(self, now_ns)
+        due = self.timeline.due(self, now_ns)
+        return due if self._lost_at is None else min(due, self._lost_at[0])
 
     def _cursor(self, now_ns: int) -> int:
         return self.reel.cursor if self.timeline is None else self.timeline.cursor(self, now_ns)
 
-    def _close_at_end(self) -> bool:
+    def _at_a_turn(self, now_ns: int) -> bool:
+        """Whether the reel, which has nothing to give, is where something happens to this connection."""
         timeline = self.timeline
-        if self._end_said or timeline is None or timeline.options.at_end is not AtEnd.CLOSE:
+        if timeline is None or not timeline.started:
             return False
-        if not (timeline.started and self.reel.ended and self.account.intervals):
+        return self._loses_its_line(timeline, now_ns) or self._comes_to_the_end(timeline, now_ns)
+
+    def _loses_its_line(self, timeline: Timeline, now_ns: int) -> bool:
+        if self._lost_at is None or self.reel.cursor < self._lost_at[0]:
             return False
-        self._end_said = True
-        self.reel.end(Ending(NORMAL_CLOSURE), at=self.reel.cursor)
+        if timeline.speed.paced and timeline.position(now_ns) < self._lost_at[1]:
+            return False
+        self._lost_at = None
+        self.reel.end(Ending(None), at=self.reel.cursor)
         return True
+
+    def _comes_to_the_end(self, timeline: Timeline, now_ns: int) -> bool:
+        if self._end_said or not (timeline.is_through(self) and self.account.intervals):
+            return False
+        if timeline.options.at_end is AtEnd.CLOSE:
+            self._end_said = True
+            self.reel.end(Ending(NORMAL_CLOSURE), at=self.reel.cursor)
+            return True
+        if timeline.options.at_end is AtEnd.LOOP and not timeline.speed.paced and self.reel.sent_on_leg:
+            timeline.lap(now_ns)
+            return True
+        return False
 
     def _carry_out(self, effects: Sequence[Effect], now_ns: int) -> list[Entry]:
         return [entry for effect in effects for entry in self._effect(effect, now_ns)]
@@ -175,36 +246,30 @@ class Session:
             case Subscribed(channels):
                 yield from self._subscribed(channels, at, now_ns)
             case Unsubscribed(channels):
-                yield from self._unsubscribed(channels, at, now_ns)
+                self.reel.change(channels, held=False, at=at)
+                self.account.unsubscribed(channels, at)
+                yield self._entry("unsubscribed", now_ns, channels=list(channels))
             case Misstep(kind, detail):
-                self.account.missteps.append((kind, detail))
+                self.account.misstep(kind, detail)
                 yield self._entry("misstep", now_ns, misstep=kind, detail=detail)
 
     def _join(self, key: str, now_ns: int) -> Iterator[Entry]:
-        timeline = self._timelines.of(key)
+        timeline = self._timelines.of(key, client=self.number)
         self.timeline = timeline
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
-        self.account.joined_seq = timeline.cursor(self, now_ns)
-        self.account.cursor = self.account.joined_seq
-        self.reel.begin_at(self.account.joined_seq)
+        self.account.joined = self.account.cursor = timeline.cursor(self, now_ns)
+        self.reel.begin_at(self.account.joined, timeline.course)
+        self._lost_at = timeline.lost_behind(self, self.account.joined)
         yield self._entry("authenticated", now_ns)
         yield from happened
 
     def _subscribed(self, channels: tuple[str, ...], at: int, now_ns: int) -> Iterator[Entry]:
         self.reel.change(channels, held=True, at=at)
-        self.account.intervals.extend(Interval(channel, at) for channel in channels)
+        self.account.subscribed(channels, at)
         if self.timeline is not None:
             self.timeline.subscribed(now_ns)
         unrecorded = self.cutter.tape.unrecorded(channels)
         yield self._entry("subscribed", now_ns, channels=list(channels), unrecorded=unrecorded)
-
-    def _unsubscribed(self, channels: tuple[str, ...], at: int, now_ns: int) -> Iterator[Entry]:
-        self.reel.change(channels, held=False, at=at)
-        gone = set(channels)
-        for interval in self.account.intervals:
-            if interval.to_seq is None and interval.channel in gone:
-                interval.to_seq = at
-        yield self._entry("unsubscribed", now_ns, channels=list(channels))
 
     def _entry(self, kind: str, now_ns: int, *, cursor: int | None = None, **parts: object) -> Entry:
         timeline = self.timeline

@@ -7,20 +7,24 @@ land between the pieces of a large frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+import socket
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.wire import frame_header
+from tickdeck.mockserver.choices import SlowClient
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.listening import is_hung_up
-from tickdeck.mockserver.options import SECOND
-from tickdeck.mockserver.pump import Pump
+from tickdeck.mockserver.options import MILLISECOND, SECOND, PlayOptions
+from tickdeck.mockserver.playhead import Mode
+from tickdeck.mockserver.pump import A_TURN, Pump
 from tickdeck.mockserver.reel import CLOSE, Ending
 from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.waker import Alarm
 
 LONGEST_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes in one client message; a longer one is answered with close code 1009."""
@@ -28,9 +32,38 @@ LONGEST_MESSAGE: Final = 4 * 1024 * 1024
 CLOSE_GRACE_NS: Final = 2 * SECOND
 """How long a client may take to answer the server's close frame, and to read what was written before."""
 
+LOOK_AGAIN_NS: Final = 100 * MILLISECOND
+"""How often a client whose socket is full is looked at."""
+
+MOST_UNSAID: Final = 256 * 1024
+"""Bytes of answers that wait for one client before it is not listened to any more."""
+
+KERNEL_BYTES: Final = 256 * 1024
+"""What the system may hold for one client (Linux doubles it, for its own bookkeeping)."""
+
 GOING_AWAY: Final = 1001
 NO_CODE: Final = 1005
 INTERNAL_ERROR: Final = 1011
+
+
+class House(Protocol):
+    """The server, as far as a connection needs it."""
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Something happened."""
+        ...
+
+    def rests(self, session: Session) -> None:
+        """Nothing is due for this client now."""
+        ...
+
+    def failed(self, error: TickdeckError) -> None:
+        """The tape cannot be read."""
+        ...
+
+    async def others_heard(self, newcomer: Connection) -> None:
+        """Until those who hung up before a newcomer came have been noticed."""
+        ...
 
 
 class _ReadingSide(web.WebSocketResponse):
@@ -63,20 +96,14 @@ class Connection:
         session: Session,
         *,
         clock: Clock,
-        auth_timeout_ns: int,
-        note: Callable[[Iterable[Entry]], None],
-        on_idle: Callable[[Session], None],
-        on_failure: Callable[[TickdeckError], None],
-        others_heard: Callable[[Connection], Awaitable[None]],
+        options: PlayOptions,
+        house: House,
     ) -> None:
         self.session = session
         self.pump: Pump | None = None
         self._clock = clock
-        self._auth_timeout_ns = auth_timeout_ns
-        self._note = note
-        self._on_idle = on_idle
-        self._on_failure = on_failure
-        self._others_heard = others_heard
+        self._options = options
+        self._house = house
         self._transport: asyncio.Transport | None = None
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
@@ -87,14 +114,18 @@ class Connection:
         if transport is None:
             return socket
         self._transport = transport
+        _keep_little(transport)
         self.pump = Pump(
             self.session,
             transport,
             drain=writer.drain,
             clock=self._clock,
-            on_idle=lambda: self._on_idle(self.session),
+            on_rest=lambda: self._house.rests(self.session),
+            on_stuck=self._look_whether_slow,
+            on_end=self._ended,
+            on_failure=self._break_off,
         )
-        self._note(self.session.open(self._clock.now_ns()))
+        self._house.note(self.session.open(self._clock.now_ns()))
         last = await self._converse(socket, self.pump)
         if request.transport is not None:  # it is lost else
             await self._part(request.transport, last)
@@ -103,7 +134,7 @@ class Connection:
     def wake(self) -> None:
         """Something may be due."""
         if self.pump is not None:
-            self.pump.wake()
+            self.pump.push()
 
     def end(self, ending: Ending) -> None:
         """End it from the server's side, behind all that is due."""
@@ -131,21 +162,32 @@ class Connection:
         """Whether the tape's data for this client has left the process."""
         return self.session.has_read and (self.pump is None or self.pump.flushed)
 
+    def is_up_to(self, now_ns: int) -> bool:
+        """Whether everything that is due by now has left the process."""
+        return self.pump is None or (self.pump.flushed and self.session.is_up_to(now_ns))
+
     async def _converse(self, socket: web.WebSocketResponse, pump: Pump) -> WSMessage | None:
-        pumping = asyncio.create_task(self._pump(pump))
-        timer = self._clock.call_at(self._clock.now_ns() + self._auth_timeout_ns, self._auth_timed_out)
+        timer = self._auth_timer()
         last: WSMessage | None = None
+        pump.push()
         try:
             last = await self._listen(socket, pump)
         except TickdeckError as error:
             self._break_off(error)
         finally:
-            timer.cancel()
-            pumping.cancel()
-            await asyncio.wait([pumping])
+            if timer is not None:
+                timer.cancel()
+            pump.close()
+            await pump.unstuck()
             by, code, reason = self._end_of(last)
-            self._note(self.session.left(self._clock.now_ns(), by=by, code=code, reason=reason))
+            self._house.note(self.session.left(self._clock.now_ns(), by=by, code=code, reason=reason))
         return last
+
+    def _auth_timer(self) -> Alarm | None:
+        """The time to authenticate, which stands still where time does."""
+        if self._options.speed.mode is Mode.STEP:
+            return None
+        return self._clock.call_at(self._clock.now_ns() + self._options.auth_timeout_ns, self._auth_timed_out)
 
     def _end_of(self, last: WSMessage | None) -> tuple[str, int | None, str]:
         """Who ended it, with which close code and reason, as far as the last message tells."""
@@ -178,30 +220,43 @@ class Connection:
         while True:
             message = await socket.receive()
             if self.session.timeline is None:
-                await self._others_heard(self)
+                await self._house.others_heard(self)
             now_ns = self._clock.now_ns()
             if message.type is WSMsgType.TEXT:
-                self._note(self.session.receive(message.data.encode(), now_ns))
+                self._house.note(self.session.receive(message.data.encode(), now_ns))
             elif message.type is WSMsgType.BINARY:
-                self._note(self.session.receive_binary(message.data, now_ns))
+                self._house.note(self.session.receive_binary(message.data, now_ns))
             elif message.type is WSMsgType.PING:
                 pump.pong(bytes(message.data))
-            elif message.type is not WSMsgType.PONG:
+            elif message.type is WSMsgType.PONG:
+                if self.session.ponged(bytes(message.data)):
+                    self._house.rests(self.session)
+            else:
                 return message
-            pump.wake()
+            pump.push()
+            await self._room_to_answer(pump)
 
-    async def _pump(self, pump: Pump) -> None:
-        try:
-            ending = await pump.run()
-        except ConnectionError:
-            return  # the reading side sees the same loss, and says so
-        except TickdeckError as error:
-            self._break_off(error)
-            return
+    async def _room_to_answer(self, pump: Pump) -> None:
+        """Who asks without reading the answers is not listened to until it reads them."""
+        while self.session.reel.said_bytes > MOST_UNSAID and pump.stuck:
+            await pump.unstuck()
+
+    def _ended(self, ending: Ending) -> None:
         if ending.code is None:
             self._close()
         else:
             self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self._close)
+
+    def _look_whether_slow(self) -> None:
+        """Look at a client whose socket is full, and again while it is."""
+        if self._options.slow_client is SlowClient.WAIT or self.pump is None or not self.pump.stuck:
+            return
+        now_ns = self._clock.now_ns()
+        if told := self.session.slow(now_ns):
+            self._house.note(told)
+            self._clock.call_at(now_ns + CLOSE_GRACE_NS, self.cut_off)
+        else:
+            self._clock.call_at(now_ns + LOOK_AGAIN_NS, self._look_whether_slow)
 
     def _break_off(self, error: TickdeckError) -> None:
         """The tape cannot be read on: this client is told by the close code, everybody else by the report."""
@@ -209,7 +264,7 @@ class Connection:
         if self._transport is not None:
             self._transport.write(frame_header(CLOSE, 2) + INTERNAL_ERROR.to_bytes(2, "big"))
         self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self._close)
-        self._on_failure(error)
+        self._house.failed(error)
 
     def _close(self) -> None:
         """Close the socket behind what was written, without a close frame."""
@@ -226,5 +281,14 @@ class Connection:
 
     def _auth_timed_out(self) -> None:
         if self.session.timeline is None:
-            self._note(self.session.auth_timed_out(self._clock.now_ns()))
+            self._house.note(self.session.auth_timed_out(self._clock.now_ns()))
             self.wake()
+
+
+def _keep_little(transport: asyncio.Transport) -> None:
+    """Of what a client does not read, let the kernel hold little and the transport one write at most."""
+    loop_queues_writes = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    transport.set_write_buffer_limits(high=A_TURN if loop_queues_writes else 0)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)

@@ -16,43 +16,24 @@ the tape by `tickdeck.mockserver.reel`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import merge
-from itertools import accumulate, chain, groupby, repeat
-from operator import itemgetter, sub
+from itertools import accumulate
 
-from tickdeck.cassette.chunks import Lane
+from tickdeck.cassette.chunks import Chunk
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.reader import Cassette
-from tickdeck.cassette.survey import Survey, TrackSummary
+from tickdeck.cassette.hearing import outages, zero_of
+from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.survey import TrackSummary
 from tickdeck.dialects.channels import wildcard_of
-from tickdeck.mockserver.ownership import Ownership, end_seq
-from tickdeck.mockserver.recent import Recent
+from tickdeck.mockserver.chunkstore import ChunkStore, Decoder, Loader
+from tickdeck.mockserver.ownership import Ownership
+from tickdeck.mockserver.recent import Room
+from tickdeck.mockserver.view import View
 
 BEGINNING = 0
 """A cursor is the sequence number of the next frame; this one is before them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Frames ``first`` up to ``last`` of a lane, which follow each other on the tape."""
-
-    lane: Lane
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One chunk, seen as a piece of one market's tape: its runs in order, and a row a frame."""
-
-    number: int
-    channels: tuple[str, ...]
-    runs: tuple[Run, ...]
-    seqs: Sequence[int]
-    positions: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +45,25 @@ class TapeGap:
     reason: str
 
 
-def zero_of(survey: Survey) -> int:
-    """The cassette's zero, as an offset: its earliest data or subscription, over all markets."""
-    firsts = [
-        first
-        for track in survey.tracks.values()
-        for first in (
-            *(change.offset_ns for change in track.holdings if change.held),
-            *(channel.first_offset_ns for channel in track.channels.values()),
-        )
-    ]
-    return min(firsts, default=survey.first_offset_ns or 0)
-
-
 class Tape:
     """One market of a cassette, ready to be cut for listeners."""
 
-    def __init__(self, cassette: Cassette, *, market: str, feed: str | None = None) -> None:
+    def __init__(
+        self, cassette: Readable, *, market: str, feed: str | None = None, chunks: ChunkStore | None = None
+    ) -> None:
         tracks = [track for track in cassette.survey.tracks.values() if track.market == market]
         self.market = market
         self.feed = _the_feed(market, tracks, feed)
         self.zero_ns = zero_of(cassette.survey)
-        self._cassette = cassette
+        self._chunks = ChunkStore(Decoder(cassette.chunk)) if chunks is None else chunks
         self._tracks = {track.track: track for track in tracks if self.feed in (None, track.feed)}
         self._refs = [ref for ref in cassette.chunk_refs() if not self._tracks.keys().isdisjoint(ref.tracks)]
-        self.gaps = _gaps(cassette.survey, market, self._tracks.values(), self.zero_ns)
+        self.gaps = [
+            TapeGap(gap.offset_ns - self.zero_ns, gap.end_ns - self.zero_ns, gap.reason)
+            for gap in outages(cassette.survey, market, self._tracks.values())
+        ]
+        self.stop_ns: int | None = None
+        """Frames at or behind this position are not played."""
         self._ownership = Ownership(self._tracks.values())
         latest = (ref.max_offset_ns - self.zero_ns for ref in self._refs)
         self._floors = list(accumulate(latest, max, initial=0))
@@ -97,7 +72,8 @@ class Tape:
             for track in self._tracks.values()
             for name in (*track.channels, *(change.channel for change in track.holdings if change.held))
         )
-        self._views: Recent[int, View] = Recent(16)
+        self._bare: set[int] = set()
+        """Pieces that were looked at and have no frame of this tape."""
 
     @property
     def pieces(self) -> int:
@@ -118,14 +94,33 @@ class Tape:
                 counts[channel] = counts.get(channel, 0) + seen.events
         return counts
 
-    @cached_property
+    @property
     def end_ns(self) -> int:
-        """The position of the last frame; -1 if there is none."""
-        return self.position_behind(self.last_seq + 1)
+        """The position of the last frame that is played, or where playing was told to stop; -1 if there is none."""
+        return self.recorded_end_ns if self.stop_ns is None else min(self.recorded_end_ns, self.stop_ns)
+
+    @cached_property
+    def recorded_end_ns(self) -> int:
+        """The position of the last frame on the cassette; -1 if there is none. One piece is decoded for it."""
+        return self.position_behind(self.recorded_last_seq + 1)
+
+    @property
+    def room(self) -> Room:
+        """The room for what is decoded of the tape, and cut from it."""
+        return self._chunks.room
 
     @property
     def last_seq(self) -> int:
-        """The sequence of the last frame; -1 if there is none."""
+        """The sequence of the last frame that is played; -1 if there is none."""
+        return self.recorded_last_seq if self.stop_ns is None else self._stopped_last_seq
+
+    @cached_property
+    def _stopped_last_seq(self) -> int:
+        return min(self.recorded_last_seq, self.seq_behind((self.stop_ns or 0) - 1) - 1)
+
+    @cached_property
+    def recorded_last_seq(self) -> int:
+        """The sequence of the last frame on the cassette; -1 if there is none."""
         lasts = [seen.last_seq for track in self._tracks.values() for seen in track.channels.values()]
         return max(lasts, default=-1)
 
@@ -140,8 +135,17 @@ class Tape:
         return channel in self._ever_held or wildcard in self._ever_held
 
     def view(self, number: int) -> View:
-        """A piece of the tape; the last few are kept."""
-        return self._views.get_or_make(number, lambda: self._make_view(number))
+        """A piece of the tape; those used last are kept. FormatError when its chunk is damaged."""
+        kept = self._chunks.kept(self._refs[number].number)
+        view = kept.views.get(self.market)
+        if view is None:
+            view = kept.views[self.market] = self._make_view(number, kept.chunk)
+        return view
+
+    def prepare(self, number: int) -> None:
+        """Piece ``number`` will be asked for soon, if there is such a piece; returns at once."""
+        if number < self.pieces:
+            self._chunks.prepare(self._refs[number].number)
 
     def views(self) -> Iterator[View]:
         """All of it, in order."""
@@ -165,29 +169,42 @@ class Tape:
             return BEGINNING
         number = bisect_right(self._floors, position_ns, lo=1) - 1
         if number == self.pieces:
-            return self.last_seq + 1
+            return self.recorded_last_seq + 1
         view = self.view(number)
         row = bisect_right(view.positions, position_ns)
         return view.seqs[row] if row < len(view.seqs) else self.seq_after(number)
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""
+        seq = min(seq, self.last_seq + 1)  # what lies behind the last frame need not be looked at
         number = bisect_left(self._refs, seq, key=lambda ref: ref.first_seq) - 1
         while number >= 0:
-            view = self.view(number)
-            if row := bisect_left(view.seqs, seq):
-                return view.positions[row - 1]
+            if number not in self._bare:
+                view = self.view(number)
+                if row := bisect_left(view.seqs, seq):
+                    return view.positions[row - 1]
             number -= 1
         return -1
 
-    def _make_view(self, number: int) -> View:
-        chunk = self._cassette.chunk(self._refs[number].number)
+    def frame_at(self, seq: int) -> tuple[int, int] | None:
+        """Sequence and position of the first frame that is played at or behind ``seq``."""
+        for number in range(self.piece_of_seq(seq), self.pieces):
+            view = self.view(number)
+            if (row := bisect_left(view.seqs, seq)) < len(view.seqs):
+                found = view.seqs[row], view.positions[row]
+                return found if found[0] <= self.last_seq else None
+        return None
+
+    def next_position(self, position_ns: int) -> int | None:
+        """The position of the first frame that is played behind a position."""
+        found = self.frame_at(self.seq_behind(position_ns))
+        return None if found is None else found[1]
+
+    def _make_view(self, number: int, chunk: Chunk) -> View:
         lanes = [lane for lane in chunk.lanes if lane.track in self._tracks]
-        runs, seqs = _in_order(lanes)
-        offsets = chain.from_iterable(run.lane.offsets[run.first : run.last] for run in runs)
-        since_zero = map(sub, offsets, repeat(self.zero_ns))
-        positions = list(accumulate(since_zero, max, initial=self._floors[number]))[1:]
-        return View(number, chunk.channels, runs, seqs, positions)
+        if not lanes:
+            self._bare.add(number)
+        return View(number, chunk.channels, lanes, zero_ns=self.zero_ns, floor_ns=self._floors[number])
 
 
 def _the_feed(market: str, tracks: Iterable[TrackSummary], wanted: str | None) -> str | None:
@@ -205,60 +222,22 @@ def _the_feed(market: str, tracks: Iterable[TrackSummary], wanted: str | None) -
     return feeds[0] if feeds else None
 
 
-def _in_order(lanes: Sequence[Lane]) -> tuple[tuple[Run, ...], Sequence[int]]:
-    if len(lanes) == 1:
-        (lane,) = lanes
-        return (Run(lane, 0, len(lane.seqs)),), lane.seqs
-    rows = merge(*(zip(lane.seqs, repeat(at)) for at, lane in enumerate(lanes)))
-    taken = [0] * len(lanes)
-    runs: list[Run] = []
-    seqs: list[int] = []
-    for at, group in groupby(rows, key=itemgetter(1)):
-        together = [seq for seq, _ in group]
-        runs.append(Run(lanes[at], taken[at], taken[at] + len(together)))
-        taken[at] += len(together)
-        seqs += together
-    return tuple(runs), seqs
-
-
-def _gaps(survey: Survey, market: str, tracks: Iterable[TrackSummary], zero_ns: int) -> list[TapeGap]:
-    """Outages of a market: those written down, else the silences between a lost track and the next."""
-    written = [
-        TapeGap(gap.offset_ns - zero_ns, gap.end_ns - zero_ns, gap.reason)
-        for gap in survey.gaps
-        if gap.market == market
-    ]
-    return sorted(written or _lost(tracks, zero_ns), key=lambda gap: gap.start_ns)
-
-
-def _lost(tracks: Iterable[TrackSummary], zero_ns: int) -> Iterator[TapeGap]:
-    in_order = sorted(tracks, key=lambda track: track.opened_seq)
-    for at, track in enumerate(in_order):
-        if track.closed_ns is None or track.close_code in (1000, 1001):
-            continue
-        others = [other for other in in_order if other is not track]
-        if any(other.opened_seq < (track.closed_seq or 0) < end_seq(other) for other in others):
-            continue
-        heard_again = [_heard(other) for other in in_order[at + 1 :]]
-        if heard_again:
-            reason = "connection lost" if track.close_code is None else f"closed with {track.close_code}"
-            yield TapeGap(track.closed_ns - zero_ns, min(heard_again) - zero_ns, reason)
-
-
-def _heard(track: TrackSummary) -> int:
-    held = [change.offset_ns for change in track.holdings if change.held]
-    return min([*held, *(seen.first_offset_ns for seen in track.channels.values())], default=track.opened_ns)
-
-
 class Tapes:
     """The tapes of a cassette, one a market; a market that was not recorded has an empty one."""
 
-    def __init__(self, cassette: Cassette, *, feed: str | None = None) -> None:
+    def __init__(self, cassette: Readable, *, feed: str | None = None, loader: Loader | None = None) -> None:
+        """``loader`` decodes chunks; without one that is done where it is asked for."""
         self.zero_ns = zero_of(cassette.survey)
+        self.begin_ns = 0
+        """Where playing begins."""
+        self._stop_ns: int | None = None
         self._cassette = cassette
+        self._chunks = ChunkStore(Decoder(cassette.chunk) if loader is None else loader)
         recorded = dict.fromkeys(track.market for track in cassette.survey.tracks.values())
         self._recorded = tuple(recorded)
-        self._tapes = {market: Tape(cassette, market=market, feed=feed) for market in recorded}
+        self._tapes = {
+            market: Tape(cassette, market=market, feed=feed, chunks=self._chunks) for market in recorded
+        }
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -268,10 +247,35 @@ class Tapes:
     def of(self, market: str) -> Tape:
         """The tape of a market."""
         if market not in self._tapes:
-            self._tapes[market] = Tape(self._cassette, market=market)
+            self._tapes[market] = Tape(self._cassette, market=market, chunks=self._chunks)
         return self._tapes[market]
 
     @property
     def end_ns(self) -> int:
         """The position of the last frame on any of them; -1 if there is none."""
         return max((tape.end_ns for tape in self._tapes.values()), default=-1)
+
+    @property
+    def recorded_end_ns(self) -> int:
+        """The same, whatever of it is played."""
+        return max((tape.recorded_end_ns for tape in self._tapes.values()), default=-1)
+
+    def cut_to(self, begin_ns: int, stop_ns: int | None) -> None:
+        """Play from one position up to another, before anything is played; `UsageError` if nothing is there."""
+        if begin_ns >= (self.end_ns if stop_ns is None else stop_ns):
+            raise UsageError(
+                f"there is no tape to play from {_seconds(begin_ns)} to "
+                f"{'its end at ' + _seconds(self.end_ns) if stop_ns is None else _seconds(stop_ns)}"
+            )
+        self.begin_ns, self._stop_ns = max(begin_ns, 0), stop_ns
+        for tape in self._tapes.values():
+            tape.stop_ns = stop_ns
+
+    def next_position(self, markets: Iterable[str], position_ns: int) -> int | None:
+        """The position of the first frame of any of the markets behind a position."""
+        found = (self.of(market).next_position(position_ns) for market in markets)
+        return min((each for each in found if each is not None), default=None)
+
+
+def _seconds(position_ns: int) -> str:
+    return f"{position_ns / 1e9:+.9g}s"

@@ -1,33 +1,45 @@
 """The course of one playback: when it starts, where it stands, what happens when everybody has gone.
 
 A timeline belongs to an API key, as it does on a vendor's account: all sockets and
-requests with that key share one playhead. While the tape has a pace the playhead is
-a formula of the clock, and it runs on while nobody listens, as the market does. At
-``max`` there is no clock: every socket is at its own cursor, the timeline is where
-the foremost of a market's sockets is, and the tape waits while nobody reads.
+requests with that key share one playhead (or everybody does, or nobody: `Timelines`).
+While the tape has a pace the playhead is a formula of the clock, and it runs on while
+nobody listens, as the market does. At ``max`` there is no clock: every socket is at its
+own cursor, the timeline is where the foremost of a market's sockets is, and the tape
+waits while nobody reads. At ``step`` and ``lockstep`` it stands until it is moved.
 
 Nothing here waits. `alarm_ns` says when to look again, `tick` what has happened by then.
+What a timeline can be told to do is in `tickdeck.mockserver.steering`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
+from tickdeck.mockserver.choices import AtEnd, Channels, Clients, Gaps, OnReturn, StartOn
+from tickdeck.mockserver.course import Course, cursor_of, leg_of, seq_of
+from tickdeck.mockserver.heads import DrivenHead, FreeHead, Head, PacedHead, head_at
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import Channels, OnReturn, PlayOptions, StartOn
-from tickdeck.mockserver.playhead import Playhead
+from tickdeck.mockserver.lockstep import Lockstep
+from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.outlook import Coming, EndComing, GapComing, Outlook
+from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.shelf import Visits
-from tickdeck.mockserver.tape import BEGINNING, TapeGap, Tapes
+from tickdeck.mockserver.tape import Tape, Tapes
 
-NOT_STARTED = -1
+NOT_STARTED: Final = -1
 """The position of a timeline before its start: nothing on the tape is due."""
 
 
 class Listener(Protocol):
     """A session, as far as a timeline needs it."""
+
+    @property
+    def number(self) -> int:
+        """Of the client, from 1."""
+        ...
 
     market: str
     reel: Reel
@@ -45,26 +57,34 @@ class Listener(Protocol):
 class Timeline:
     """One playback of the cassette. ``number`` counts timelines from 1, ``run`` the times it began anew."""
 
-    def __init__(self, number: int, options: PlayOptions, tapes: Tapes) -> None:
+    def __init__(self, number: int, options: PlayOptions, tapes: Tapes, *, armed: bool = False) -> None:
         self.number = number
         self.options = options
+        self.tapes = tapes
         self.run = 1
+        self.moves = 0
+        """How often something other than the clock moved the tape: clients are to be looked at then."""
         self.joined = False
         """Whether a socket ever came; a key may be used for REST alone."""
-        self._tapes = tapes
+        self._armed = armed
         self._sessions: dict[int, Listener] = {}
         self._rewind()
 
     def _rewind(self) -> None:
+        self.speed = self.options.speed
         self.started = False
         self.finished = False
         self.over = False
         self.visits = Visits()
-        self._playhead: Playhead | None = None
-        self._settle_at_ns: int | None = None
-        self._reached: dict[str, int] = {}
+        self.course = Course(self.tapes.begin_ns)
+        self.head: Head = FreeHead()
+        self.lockstep = Lockstep()
+        self.reached: dict[str, int] = {}
+        """By market, a cursor that was reached even if nobody is there any more."""
         self._markets: set[str] = set()
-        self._gaps_said: dict[str, int] = {}
+        self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
+        self._settle_at_ns: int | None = None
+        self._news: list[Entry] = []
 
     @property
     def sessions(self) -> Collection[Listener]:
@@ -72,41 +92,68 @@ class Timeline:
         return self._sessions.values()
 
     @property
-    def paced(self) -> bool:
-        """Whether the tape has a pace (any speed but max)."""
-        return self.options.speed.factor is not None
+    def reading(self) -> list[Listener]:
+        """Those of them that want anything."""
+        return [session for session in self._sessions.values() if not session.reel.idle]
+
+    @property
+    def markets(self) -> Collection[str]:
+        """The markets that sockets joined."""
+        return self._markets
+
+    # -- where it stands
 
     def position(self, now_ns: int) -> int:
         """Nanoseconds of tape that have passed; -1 before the start."""
         if not self.started:
             return NOT_STARTED
-        if self._playhead is not None:
-            return self._playhead.position(now_ns)
-        reached = ((market, self._foremost(market)) for market in self._markets)
-        return max((0, *(self._tapes.of(market).position_behind(seq) for market, seq in reached)))
+        if not isinstance(self.head, FreeHead):
+            return self.head.position(now_ns)
+        here = [self.tapes.of(market).position_behind(seq) for market, seq in self._foremost()]
+        return max([self.course.begin_ns, *here])
 
     def deadline(self, position_ns: int | None) -> int | None:
         """The clock reading at which a position is reached; ``None`` if that is not known."""
-        if position_ns is None or self._playhead is None:
+        if position_ns is None or not isinstance(self.head, PacedHead):
             return None
-        return self._playhead.deadline(position_ns)
+        return self.head.playhead.deadline(position_ns)
 
     def cursor(self, session: Listener, now_ns: int) -> int:
         """The cursor at which something that a session does now takes effect."""
+        tape = self.tapes.of(session.market)
         if not self.started:
-            return BEGINNING
-        if self._playhead is not None:
-            return self._tapes.of(session.market).seq_behind(self._playhead.position(now_ns))
-        return max(session.reel.cursor, self._reached.get(session.market, BEGINNING))
+            return self.course.begin(0, tape)
+        if isinstance(self.head, FreeHead):
+            reached = self.reached.get(session.market, cursor_of(self.course.leg, self._begin(tape)))
+            return max(session.reel.cursor, reached)
+        return self.due_on(tape, now_ns)
 
-    def due_seq(self, session: Listener, now_ns: int) -> int:
+    def due(self, session: Listener, now_ns: int) -> int:
         """The cursor up to which a session may be sent the tape now."""
         if not self.started:
             return session.reel.cursor
-        if self._playhead is not None:
-            return self._tapes.of(session.market).seq_behind(self._playhead.position(now_ns))
-        idle = session.reel.idle
-        return session.reel.cursor if idle else self._tapes.of(session.market).last_seq + 1
+        if isinstance(self.head, FreeHead) and (self.head.paused or session.reel.idle):
+            return session.reel.cursor
+        return self.due_on(self.tapes.of(session.market), now_ns)
+
+    def due_on(self, tape: Tape, now_ns: int) -> int:
+        """The cursor up to which the tape of a market may be sent now; at max all of it."""
+        last = tape.last_seq + 1
+        seq = last if isinstance(self.head, FreeHead) else min(self.head.due(tape, now_ns), last)
+        return cursor_of(self.course.leg, seq)
+
+    def _begin(self, tape: Tape) -> int:
+        return self.course.begin(self.course.leg, tape)
+
+    def _foremost(self) -> Iterator[tuple[str, int]]:
+        """By market, how far on this leg the foremost socket is."""
+        for market in self._markets:
+            live = [session.reel.cursor for session in self._sessions.values() if session.market == market]
+            foremost = max([self.reached.get(market, 0), *live])
+            if leg_of(foremost) == self.course.leg:
+                yield market, seq_of(foremost)
+
+    # -- who listens
 
     def join(self, session: Listener, now_ns: int, *, connected_ns: int) -> list[Entry]:
         """A socket has authenticated with this timeline's key."""
@@ -118,32 +165,33 @@ class Timeline:
         self._sessions[id(session)] = session
         self._markets.add(session.market)
         if returned:
-            return [self._entry("resumed", now_ns)]
+            return [self.entry("resumed", now_ns)]
         if self.started:
             return []
         if self.options.start_on is StartOn.CONNECT:
-            return [self._start(connected_ns)]
-        return [self._start(now_ns)] if self.options.start_on is StartOn.AUTH else []
+            return self.start(connected_ns)
+        return self.start(now_ns) if self.options.start_on is StartOn.AUTH or self._armed else []
 
     def subscribed(self, now_ns: int) -> None:
         """A socket came to hold channels."""
         gate = self.options.start_on
-        if gate is StartOn.SUBSCRIBE:
+        if gate is StartOn.SUBSCRIBE or (isinstance(gate, Clients) and len(self.reading) >= gate.count):
             self._settle_at_ns = now_ns + self.options.settle_ns
         elif isinstance(gate, Channels) and all(map(self._is_held, gate.names)):
             self._settle_at_ns = now_ns
 
     def acted(self, now_ns: int) -> None:
         """A socket said something: a start that waits for quiet waits on."""
-        if self._settle_at_ns is not None and self.options.start_on is StartOn.SUBSCRIBE:
+        if self._settle_at_ns is not None and not isinstance(self.options.start_on, Channels):
             self._settle_at_ns = now_ns + self.options.settle_ns
 
     def leave(self, session: Listener, now_ns: int, *, by_server: bool) -> list[Entry]:
         """A socket is gone."""
         happened = self.tick(now_ns)
         del self._sessions[id(session)]
+        self.lockstep.forget(session.number)
         market = session.market
-        self._reached[market] = max(self._reached.get(market, BEGINNING), session.reel.cursor)
+        self.reached[market] = max(self.reached.get(market, 0), session.reel.cursor)
         if not self._sessions:
             policy = self.options.on_return
             self.over = policy is OnReturn.REWIND or (policy is OnReturn.AUTO and not by_server)
@@ -151,89 +199,177 @@ class Timeline:
                 self._settle_at_ns = None
         return [*happened, *self.tick(now_ns)]
 
+    def start(self, now_ns: int) -> list[Entry]:
+        """Start now, whatever was waited for; nothing if it has."""
+        if self.started:
+            return []
+        self.started = True
+        self._settle_at_ns = None
+        self.place_head(self.course.begin_ns, now_ns, sent=False)
+        return [self.entry("started", now_ns)]
+
+    def place_head(self, position_ns: int, now_ns: int, *, sent: bool) -> None:
+        """A head for the present speed at a position; ``sent``: the frames right there are out already."""
+        self.moves += 1
+        self.lockstep = Lockstep()
+        self.head = head_at(position_ns, self.speed, now_ns=now_ns, sent=sent)
+        self._outlook = Outlook(self.tapes, self.options, begin_ns=position_ns)
+
+    # -- what happens by itself
+
     def alarm_ns(self) -> int | None:
         """When to call `tick` again, at the latest; ``None`` when only a client's doing can change anything."""
         if not self.started:
             return self._settle_at_ns
-        if self._playhead is None or self.finished:
-            return None
-        gaps = (gap.start_ns for market in self._markets for gap in self._unsaid(market))
-        return self._playhead.deadline(min((*gaps, max(self._end_ns(), 0))))
+        if isinstance(self.head, DrivenHead):
+            return self.lockstep.patience_ends_ns
+        return None if self.finished else self.deadline(self._outlook.next(self._markets).position_ns)
 
     def tick(self, now_ns: int) -> list[Entry]:
         """What has come about by now: a start, gaps, the end."""
-        return list(self._happenings(now_ns))
+        news, self._news = self._news, []
+        return [*news, *self._happenings(now_ns)]
 
     def _happenings(self, now_ns: int) -> Iterator[Entry]:
-        if not self.started and self._settle_at_ns is not None and now_ns >= self._settle_at_ns:
-            yield self._start(now_ns)
+        if self._settle_at_ns is not None and now_ns >= self._settle_at_ns:
+            yield from self.start(now_ns)
         if not self.started or self.finished:
             return
-        yield from self._gaps(now_ns)
-        if self._has_ended(now_ns):
+        if isinstance(self.head, PacedHead):
+            yield from self._come_to(self.head, now_ns)
+            return
+        if self.speed.mode is Mode.LOCKSTEP:
+            yield from self._go_on_in_lockstep(now_ns)
+        for come in self._outlook.gaps_until(self.position(now_ns), self._markets):
+            yield self._gap(come, now_ns)
+        if self._all_through() and self.options.at_end is not AtEnd.LOOP:
             self.finished = True
-            yield self._entry("finished", now_ns)
+            yield self.entry("finished", now_ns)
 
-    def _start(self, now_ns: int) -> Entry:
-        self.started = True
-        self._settle_at_ns = None
-        factor = self.options.speed.factor
-        self._playhead = None if factor is None else Playhead(factor, now_ns=now_ns)
-        return self._entry("started", now_ns)
+    def _come_to(self, head: PacedHead, now_ns: int) -> Iterator[Entry]:
+        """All that a paced tape has come to by now, in order, each at its own moment however late this is."""
+        while not self.finished:
+            come = self._outlook.next(self._markets)
+            if come.position_ns > head.position(now_ns):
+                return
+            self._outlook.passed(come)
+            yield from self._act(come, head, now_ns)
 
-    def _gaps(self, now_ns: int) -> Iterator[Entry]:
-        position = self.position(now_ns)
-        for market in sorted(self._markets):
-            for gap in self._unsaid(market):
-                if gap.start_ns > position:
-                    break
-                self._gaps_said[market] = self._gaps_said.get(market, 0) + 1
-                length = gap.end_ns - gap.start_ns
-                entry = self._entry("gap", now_ns, market=market, length_ns=length, reason=gap.reason)
-                yield replace(entry, position_ns=max(gap.start_ns, 0))
+    def _act(self, come: Coming, head: PacedHead, now_ns: int) -> Iterator[Entry]:
+        if isinstance(come, EndComing):
+            yield self._end(come, head, now_ns)
+            return
+        if isinstance(come, GapComing):
+            yield self._gap(come, now_ns)
+        if come.skip_to_ns is not None:
+            self.moves += 1
+            head.playhead.skip(come.position_ns, come.skip_to_ns)
 
-    def _unsaid(self, market: str) -> list[TapeGap]:
-        return self._tapes.of(market).gaps[self._gaps_said.get(market, 0) :]
+    def _end(self, come: EndComing, head: PacedHead, now_ns: int) -> Entry:
+        if self.options.at_end is not AtEnd.LOOP:
+            self.finished = True
+            return self.entry("finished", now_ns)
+        head.playhead.skip(come.position_ns, self.tapes.begin_ns)
+        return self._lap(now_ns)
 
-    def _has_ended(self, now_ns: int) -> bool:
-        if self._playhead is not None:
-            return self._playhead.position(now_ns) >= self._end_ns()
-        reading = [session for session in self._sessions.values() if not session.reel.idle]
-        return bool(reading) and all(session.reel.ended for session in reading)
+    def _lap(self, now_ns: int) -> Entry:
+        """The tape begins anew."""
+        self.moves += 1
+        self.course.turn(self.tapes.begin_ns, end=lambda tape: tape.last_seq + 1)
+        if isinstance(self.head, PacedHead):
+            self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
+        else:
+            self.place_head(self.tapes.begin_ns, now_ns, sent=False)
+        return self.entry("looped", now_ns, lap=self.course.leg + 1)
 
-    def _end_ns(self) -> int:
-        return max((self._tapes.of(market).end_ns for market in self._markets), default=-1)
+    def lap(self, now_ns: int) -> None:
+        """Without a clock, the foremost socket came to the end of a tape that loops; the next `tick` tells it."""
+        self._news.append(self._lap(now_ns))
+
+    def _gap(self, come: GapComing, now_ns: int) -> Entry:
+        gap = come.gap
+        length = gap.end_ns - gap.start_ns
+        entry = self.entry("gap", now_ns, market=come.market, length_ns=length, reason=gap.reason)
+        return replace(entry, position_ns=max(gap.start_ns, 0))
+
+    def lost_behind(self, session: Listener, cursor: int) -> tuple[int, int] | None:
+        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection."""
+        if self.options.gaps is not Gaps.DISCONNECT:
+            return None
+        tape = self.tapes.of(session.market)
+        places = ((tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps)
+        found = next((place for place in places if place[0] > seq_of(cursor)), None)
+        return None if found is None else (cursor_of(leg_of(cursor), found[0]), found[1])
+
+    # -- the next frame
+
+    def release_next(self, now_ns: int) -> bool:
+        """Let the next frame go that a client is sent (without clients: the tape's next); whether there was one."""
+        assert not isinstance(self.head, FreeHead)
+        found = self._next_frame(now_ns)
+        self._release(self.head, found, now_ns)
+        return found is not None
+
+    def _release(self, head: PacedHead | DrivenHead, frame: tuple[int, int] | None, now_ns: int) -> None:
+        """Let a frame go; where there is none any more, the rest of the tape."""
+        end_ns = self.end_ns
+        if frame is not None:
+            self.moves += 1
+            head.release(*frame, now_ns)
+        elif head.position(now_ns) < end_ns:
+            self.moves += 1
+            head.move_to(end_ns, now_ns)
+
+    def _next_frame(self, now_ns: int) -> tuple[int, int] | None:
+        """Sequence and position of the next frame that any client is to be sent."""
+        if reading := self.reading:
+            return min(filter(None, (self._next_for(session, now_ns) for session in reading)), default=None)
+        tapes = map(self.tapes.of, self._markets or self.tapes.recorded)
+        frames = (tape.frame_at(seq_of(self.due_on(tape, now_ns))) for tape in tapes)
+        return min(filter(None, frames), default=None)
+
+    def _next_for(self, session: Listener, now_ns: int) -> tuple[int, int] | None:
+        return session.reel.frame_at(seq_of(self.due_on(self.tapes.of(session.market), now_ns)))
+
+    def _go_on_in_lockstep(self, now_ns: int) -> Iterator[Entry]:
+        for number in self.lockstep.impatient(now_ns):
+            detail = "a ping behind a frame was not answered in 10 s"
+            yield replace(self.entry("misstep", now_ns, misstep="no-pong", detail=detail), client=number)
+        assert isinstance(self.head, DrivenHead)
+        if self.head.paused or self.lockstep.waiting:
+            return
+        coming = [(each, self._next_for(each, now_ns)) for each in self.reading]
+        frame = min((found for _, found in coming if found is not None), default=None)
+        if frame is not None:
+            self.lockstep.expect([each.number for each, found in coming if found == frame], now_ns)
+        if coming:
+            self._release(self.head, frame, now_ns)
+
+    def ponged(self, client: int) -> None:
+        """A client answered the ping behind its last frame; the next `tick` goes on."""
+        self.lockstep.forget(client)
+
+    # -- its end
+
+    @property
+    def end_ns(self) -> int:
+        """The position of the last frame that is played on the markets that sockets joined; -1 if there is none."""
+        return max((self.tapes.of(market).end_ns for market in self._markets), default=-1)
+
+    def _all_through(self) -> bool:
+        reading = self.reading
+        return bool(reading) and all(self.is_through(session) for session in reading)
+
+    def is_through(self, session: Listener) -> bool:
+        """Whether a socket was sent all that the tape has for it, on this lap."""
+        return session.reel.ended and leg_of(session.reel.cursor) == self.course.leg
 
     def _is_held(self, channel: str) -> bool:
         return any(session.holds(channel) for session in self._sessions.values())
 
-    def _foremost(self, market: str) -> int:
-        live = [session.reel.cursor for session in self._sessions.values() if session.market == market]
-        return max([self._reached.get(market, BEGINNING), *live])
-
-    def _entry(self, kind: str, now_ns: int, **parts: object) -> Entry:
+    def entry(self, kind: str, now_ns: int, **parts: object) -> Entry:
+        """An entry of the journal about this timeline, at its position."""
         position = self.position(now_ns)
         return Entry(
             kind, now_ns, position_ns=position, timeline=self.number, parts={"run": self.run, **parts}
         )
-
-
-class Timelines:
-    """The timelines of a server, one a key."""
-
-    def __init__(self, options: PlayOptions, tapes: Tapes) -> None:
-        self._options = options
-        self._tapes = tapes
-        self._by_key: dict[str, Timeline] = {}
-
-    def of(self, key: str) -> Timeline:
-        """The timeline of a key, made at its first use."""
-        if key not in self._by_key:
-            self._by_key[key] = Timeline(len(self._by_key) + 1, self._options, self._tapes)
-        return self._by_key[key]
-
-    def __iter__(self) -> Iterator[Timeline]:
-        return iter(self._by_key.values())
-
-    def __len__(self) -> int:
-        return len(self._by_key)

@@ -21,7 +21,7 @@ from fractions import Fraction
 from itertools import chain
 from typing import Final
 
-from tickdeck.cassette.chunks import Chunk, Lane
+from tickdeck.cassette.chunks import BuiltLane, Chunk, Lane
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.records import TEXT
 from tickdeck.cassette.wire import frame_header
@@ -29,6 +29,7 @@ from tickdeck.dialects.base import Dialect, Mover
 from tickdeck.dialects.moments import MILLISECOND, Shift
 from tickdeck.dialects.timefields import Stretch
 from tickdeck.mockserver.playhead import REAL_TIME, Speed
+from tickdeck.mockserver.shiftedlane import ShiftedLane
 
 DAY_MS: Final = 86_400_000
 MOST_MS: Final = 100 * 366 * DAY_MS
@@ -158,7 +159,7 @@ def moved_lane(lane: Lane, channels: tuple[str, ...], mover: Mover) -> Lane:
     headers = b"".join(map(lane.wire.__getitem__, map(slice, lane.starts, lane.payload_starts)))
     stretch = Stretch(lane.wire, headers, lane.event_starts, lane.event_ends, lane.event_channels, channels)
     moved = mover.stretch(stretch)
-    return _event_by_event(lane, mover) if moved is None else replace(lane, wire=moved)
+    return _event_by_event(lane, mover) if moved is None else ShiftedLane(lane, moved)
 
 
 def _event_by_event(lane: Lane, mover: Mover) -> Lane:
@@ -168,7 +169,7 @@ def _event_by_event(lane: Lane, mover: Mover) -> Lane:
     ]
     frames: list[bytes] = []
     starts, payload_starts, event_starts, event_ends = [0], [], [], []
-    for row in range(len(lane.seqs)):
+    for row in range(lane.frames):
         mine = range(lane.first_event[row], lane.first_event[row + 1])
         edges = [
             lane.payload_starts[row],
@@ -190,11 +191,16 @@ def _event_by_event(lane: Lane, mover: Mover) -> Lane:
             frames += (gap, events[event])
         frames.append(between[-1])
         starts.append(at + len(between[-1]))
-    return replace(
-        lane,
-        starts=starts,
-        payload_starts=payload_starts,
-        wire=b"".join(frames),
-        event_starts=event_starts,
-        event_ends=event_ends,
+    return BuiltLane(
+        lane.track,
+        lane.seqs,
+        lane.offsets,
+        starts,
+        payload_starts,
+        b"".join(frames),
+        lane.first_event,
+        event_starts,
+        event_ends,
+        lane.event_channels,
+        lane.postings,
     )

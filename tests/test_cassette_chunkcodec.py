@@ -1,9 +1,12 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette import chunkcodec
-from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, encode_chunk, read_summary
+from tickdeck.cassette.chunkcodec import build_chunk, check_chunk, decode_chunk, encode_chunk, read_summary
 from tickdeck.cassette.chunks import Chunk, records_of, ref_of
 from tickdeck.cassette.columns import pack_column
 from tickdeck.cassette.errors import FormatError, UsageError
@@ -104,6 +107,7 @@ def test_a_chunk_too_large_to_read_is_not_written(letters, monkeypatch: pytest.M
         encode_chunk(chunk)
 
 
+LANE_WIRE = b"\x81\x07[{T:A}]"
 LANE = {
     "track": 1,
     "bytes": 9,
@@ -138,7 +142,7 @@ def payload_of(
     lane: dict[str, object] | None = None,
     columns: dict[str, object] | None = None,
     summary: dict[str, object] | None = None,
-    blob: bytes = b"\x81\x07[{T:A}]",
+    blob: bytes = LANE_WIRE,
 ) -> bytes:
     """A chunk put together by hand, with some of it replaced."""
     inner = pack(
@@ -185,12 +189,61 @@ def test_a_chunk_put_together_by_hand_reads(letters) -> None:
 )
 def test_a_lane_that_does_not_hold_together_is_refused(column: str, values: list[int]) -> None:
     with pytest.raises(FormatError):
-        decode_chunk(payload_of({column: pack_column(values)}))
+        check_chunk(decode_chunk(payload_of({column: pack_column(values)})))
+
+
+def test_a_chunk_wanted_whole_is_read_whatever_its_columns_hold() -> None:
+    (lane,) = decode_chunk(payload_of({"event_skips": pack_column([-1]), "offsets": b"?"})).lanes
+    assert (lane.track, lane.frames, lane.wire, lane.seqs) == (1, 1, LANE_WIRE, [0])
+    with pytest.raises(FormatError, match="the column event_skips of a lane has a value below zero"):
+        lane.starts  # noqa: B018 - looking at it is what is tried
+    with pytest.raises(FormatError, match="a column is cut short"):
+        lane.offsets  # noqa: B018
+
+
+def test_what_is_found_late_passes_through_what_was_given_for_it() -> None:
+    @contextmanager
+    def within() -> Iterator[None]:
+        try:
+            yield
+        except FormatError as error:
+            raise FormatError(f"over there: {error}") from error
+
+    payload = payload_of(
+        {"seqs": pack_column([-1])}, {"side": pack_column([1])}, {"records": 2}, LANE_WIRE + b"?"
+    )
+    chunk = decode_chunk(payload, within=within)
+    with pytest.raises(FormatError, match="over there: a sequence or an offset of a lane is out of range"):
+        chunk.lanes[0].seqs  # noqa: B018
+    with pytest.raises(FormatError, match="over there: a row"):
+        chunk.side[0]
+
+
+def test_chunks_are_equal_however_they_came_about(letters) -> None:
+    records = tape([(1, SERVER, TEXT, b"[{T:A}]"), (2, SERVER, TEXT, b"[{T:B}]"), (1, SERVER, PING, b"x")])
+    built = build_chunk(0, records, letters.indexer)
+    first, second = (decode_chunk(encode_chunk(built)) for _ in range(2))
+    assert built == first == second == built
+    assert first.side == second.side == built.side
+    assert first.lanes[0] != first.lanes[1]
+    assert first.lanes[0] != "a lane"
+
+
+def test_the_lanes_of_a_chunk_share_one_limit_to_their_events(
+    letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = tape([(track, SERVER, TEXT, b"[{T:A},{T:B}]") for track in (1, 2)])
+    payload = encode_chunk(build_chunk(0, records, letters.indexer))
+    monkeypatch.setattr(chunkcodec, "MAX_EVENTS", 4)
+    check_chunk(decode_chunk(payload))
+    monkeypatch.setattr(chunkcodec, "MAX_EVENTS", 3)
+    with pytest.raises(FormatError, match="the events of a lane are more"):
+        check_chunk(decode_chunk(payload))
 
 
 def test_an_event_that_begins_in_a_frames_header_is_refused() -> None:
     with pytest.raises(FormatError, match="an event of a lane begins before its frame"):
-        decode_chunk(payload_of({"event_skips": pack_column([1]), "tails": pack_column([3])}))
+        check_chunk(decode_chunk(payload_of({"event_skips": pack_column([1]), "tails": pack_column([3])})))
 
 
 @pytest.mark.parametrize(
@@ -243,21 +296,25 @@ def test_posting_lists_read_as_a_mapping() -> None:
 )
 def test_a_chunk_that_does_not_hold_together_is_refused(payload: bytes) -> None:
     with pytest.raises(FormatError):
-        decode_chunk(payload)
+        check_chunk(decode_chunk(payload))
 
 
 def test_a_row_on_the_side_that_is_none_is_refused() -> None:
     with pytest.raises(FormatError, match="a row"):
-        decode_chunk(payload_of(columns={"side": pack_column([1])}, blob=b"\x81\x07[{T:A}]\x01"))
+        check_chunk(
+            decode_chunk(payload_of(None, {"side": pack_column([1])}, {"records": 2}, LANE_WIRE + b"\x01"))
+        )
 
 
 def test_a_few_bytes_cannot_promise_millions_of_events() -> None:
     frames, room = 1 << 21, {"bytes": 16 << 20}
-    lane = {name: pack_column([0] * frames) for name in ("event_counts", "event_skips", "event_lengths")}
+    lane = {name: pack_column([0] * frames) for name in ("seqs", "event_counts")}
     with pytest.raises(FormatError, match="a column of shape 0 and 2097152 rows is not one of ours"):
         decode_chunk(payload_of(lane | room, blob=bytes(16 << 20)))
     with pytest.raises(FormatError, match="the events of a lane are more"):
-        decode_chunk(payload_of({"event_counts": pack_column([frames])} | room, blob=bytes(16 << 20)))
+        check_chunk(
+            decode_chunk(payload_of({"event_counts": pack_column([frames])} | room, blob=bytes(16 << 20)))
+        )
 
 
 def test_a_large_blob_is_that_of_one_record() -> None:

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette import columns
-from tickdeck.cassette.columns import pack_column, starts_of, unpack_column
+from tickdeck.cassette.columns import (
+    HEAD_SIZE,
+    constant_of,
+    extremes,
+    has_negative,
+    pack_column,
+    rows_of,
+    starts_of,
+    taker,
+    unpack_column,
+)
 from tickdeck.cassette.errors import FormatError
 
 INTEGERS = st.one_of(
@@ -15,7 +25,7 @@ INTEGERS = st.one_of(
 
 @given(values=st.lists(INTEGERS, max_size=50), rising=st.booleans())
 def test_a_column_comes_back_as_it_was(values: list[int], rising: bool) -> None:
-    assert unpack_column(pack_column(values, rising=rising)) == values
+    assert list(unpack_column(pack_column(values, rising=rising))) == values
 
 
 @pytest.mark.parametrize(
@@ -34,7 +44,7 @@ def test_a_column_comes_back_as_it_was(values: list[int], rising: bool) -> None:
 )
 def test_columns_byte_for_byte(values: list[int], rising: bool, packed: str) -> None:
     assert pack_column(values, rising=rising).hex() == packed.replace(" ", "")
-    assert unpack_column(bytes.fromhex(packed)) == values
+    assert list(unpack_column(bytes.fromhex(packed))) == values
 
 
 @pytest.mark.parametrize(
@@ -78,3 +88,30 @@ def test_a_big_endian_machine_swaps_both_ways(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(columns.sys, "byteorder", "big" if sys.byteorder == "little" else "little")
     values = [1, 1000, -70000]
     assert unpack_column(pack_column(values)) == values
+
+
+@given(values=st.lists(INTEGERS, min_size=1, max_size=50), rising=st.booleans())
+def test_the_head_of_a_column_says_its_rows_and_its_extremes_are_those_of_its_values(
+    values: list[int], rising: bool
+) -> None:
+    packed = pack_column(values, rising=rising)
+    assert rows_of(packed[:HEAD_SIZE]) == len(values)
+    assert extremes(unpack_column(packed)) == (min(values), max(values))
+
+
+def test_a_column_of_equal_steps_is_a_range() -> None:
+    assert unpack_column(pack_column([5, 7, 9], rising=True)) == range(5, 11, 2)
+    assert extremes(unpack_column(pack_column([9, 7, 5], rising=True))) == (5, 9)
+
+
+@given(values=st.lists(INTEGERS | st.just(7), min_size=1, max_size=50))
+def test_a_column_of_values_says_whether_one_is_below_zero_and_whether_all_are_one(values: list[int]) -> None:
+    packed = pack_column(values)
+    assert has_negative(packed) == (min(values) < 0)
+    assert constant_of(packed) == (values[0] if len(set(values)) == 1 else None)
+    assert constant_of(pack_column(values, rising=True)) is None
+
+
+@given(st.lists(st.integers(0, 9), max_size=12))
+def test_rows_are_taken_from_any_column(rows: list[int]) -> None:
+    assert list(taker(rows)(range(20, 30))) == [20 + row for row in rows]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette import compression
-from tickdeck.cassette.compression import PLAIN, ZSTD, restore, squeeze
+from tickdeck.cassette.compression import PLAIN, ZSTD, beginning, restore, squeeze
 from tickdeck.cassette.errors import FormatError
 
 
@@ -50,3 +50,14 @@ def test_a_frame_that_asks_for_a_gigantic_window_is_refused() -> None:
     frame = compressor.compress(b"a" * 1000) + compressor.flush()
     with pytest.raises(FormatError, match="damaged"):
         restore(ZSTD, frame, 1000)
+
+
+@given(st.binary(max_size=300), st.integers(0, 3), st.integers(0, 400))
+def test_the_beginning_of_what_is_stored_can_be_had_alone(data: bytes, level: int, size: int) -> None:
+    method, stored = squeeze(data, level)
+    assert beginning(method, stored, size) == data[:size]
+
+
+def test_a_damaged_part_has_no_beginning() -> None:
+    with pytest.raises(FormatError, match="a compressed part is damaged"):
+        beginning(ZSTD, b"no zstd", 4)

@@ -9,7 +9,7 @@ from tickdeck.cassette import disk, places, spool, writer
 from tickdeck.cassette.blocks import OPENING_SIZE, Block, Bytes, Kind, scan
 from tickdeck.cassette.disk import Disk, FileBytes, is_locked, rename_without_replacing
 from tickdeck.cassette.errors import FormatError, StorageError, UsageError
-from tickdeck.cassette.files import Recording, open_cassette, recover, verify_file
+from tickdeck.cassette.files import Recording, open_cassette, open_cassettes, recover, verify_file
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Source, TrackOpened
 
 HEADER = Header(5, "letters", source=Source.SYNTHETIC)
@@ -626,3 +626,49 @@ def test_a_lock_that_fails_is_one_sentence(deck: Deck, monkeypatch: pytest.Monke
         StorageError, match=r"cannot write y\.cassette\.part: the disk reports an input/output"
     ):
         deck.create()
+
+
+def test_several_are_opened_as_one_a_sealed_one_and_one_that_is_being_recorded(deck: Deck) -> None:
+    indexer, door = deck.letters.indexer, deck.letters.door
+    first = Recording.create(deck.folder / "seg-1.cassette", HEADER, redactor=door(), indexer=indexer)
+    first.append(STORY[:40])
+    first.seal()
+    second = Recording.create(deck.folder / "seg-2.cassette", HEADER, redactor=door(), indexer=indexer)
+    second.append(STORY[40:])
+    with open_cassettes([deck.folder / "seg-*.cassette"], indexer=indexer) as whole:
+        assert list(whole.records()) == STORY
+        assert not whole.sealed
+    second.abandon()
+    with open_cassettes([deck.folder / "seg-2.cassette.part"], indexer=indexer) as one:
+        assert list(one.records()) == STORY[40:]
+
+
+def test_a_pattern_is_what_it_matches_by_name_and_segments_are_no_cassettes(tmp_path: Path) -> None:
+    names = ("b.cassette", "a.cassette.part", "a.cassette.part.w000001", "c.txt", "b.cassette.part", "x.w1")
+    for name in names:
+        (tmp_path / name).touch()
+    found = places.expand(tmp_path / "*.cassette")
+    assert [path.name for path in found] == ["a.cassette", "b.cassette"]
+    assert [path.name for path in places.expand(tmp_path / "*")] == [
+        "a.cassette",
+        "b.cassette",
+        "c.txt",
+        "x.w1",
+    ]
+    assert places.expand(tmp_path / "none.cassette") == [tmp_path / "none.cassette"]
+    with pytest.raises(UsageError, match=r"no cassette matches .*z\*"):
+        places.expand(tmp_path / "z*")
+    (tmp_path / "z*").touch()
+    assert places.expand(tmp_path / "z*") == [tmp_path / "z*"]
+
+
+def test_what_was_opened_is_closed_when_another_cannot_be(
+    deck: Deck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deck.record().seal()
+    closed: list[FileBytes] = []
+    close = FileBytes.close
+    monkeypatch.setattr(FileBytes, "close", lambda self: (closed.append(self), close(self)))
+    with pytest.raises(UsageError, match="no such cassette"):
+        open_cassettes([deck.path, deck.folder / "none.cassette"], indexer=deck.letters.indexer)
+    assert len(closed) == 1

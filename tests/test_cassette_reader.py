@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from tickdeck.cassette import writer
 from tickdeck.cassette.blocks import Bytes, Kind, pack_block, pack_ending, pack_opening, scan
+from tickdeck.cassette.chunkcodec import encode_chunk
+from tickdeck.cassette.chunks import in_full
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.header import header_map, pack_header, read_header
 from tickdeck.cassette.packing import pack, unpack
@@ -305,3 +307,21 @@ def test_an_index_that_points_elsewhere_is_an_error(letters) -> None:
     footer = len(data) - 20
     with pytest.raises(FormatError, match=f"damaged at byte {head.position}: no footer block lies here"):
         open_sealed("x", Bytes(data[:footer] + pack_ending(head.position)))
+
+
+def test_what_is_found_late_in_a_chunk_is_located_and_named_once(letters) -> None:
+    recording = Unsealed(letters)
+    chunk = recording.open(1, [1]).chunk(0)
+    lane = in_full(chunk.lanes[0])
+    lane = replace(lane, event_starts=[end + 1 for end in lane.event_ends])
+    recording.chunks[0] = pack_block(Kind.CHUNK, encode_chunk(replace(chunk, lanes=(lane,))))
+    cassette = recording.open(1, [1])
+    at = len(recording.head)
+    (late,) = cassette.chunk(0).lanes
+    assert list(late.seqs) == list(lane.seqs)
+    sentence = rf"^x\.cassette\.part: damaged at byte {at}: the column event_lengths of a lane has a value"
+    with pytest.raises(FormatError, match=sentence) as caught:
+        late.starts  # noqa: B018 - looking at it is what is tried
+    assert (caught.value.at, caught.value.file) == (at, "x.cassette.part")
+    with pytest.raises(FormatError, match=sentence):
+        cassette.survey  # noqa: B018

@@ -7,6 +7,7 @@ import pytest
 from tickdeck.cassette import writer
 from tickdeck.cassette.blocks import Bytes, Kind, pack_block, pack_ending, scan
 from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, encode_chunk
+from tickdeck.cassette.chunks import in_full
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.header import header_map
 from tickdeck.cassette.packing import pack, unpack
@@ -134,7 +135,7 @@ def misstate(blocks: list) -> None:
 
 def mask(blocks: list) -> None:
     chunk = decode_chunk(blocks[1][1])
-    lane = replace(chunk.lanes[0], wire=b"\x82" + chunk.lanes[0].wire[1:])
+    lane = replace(in_full(chunk.lanes[0]), wire=b"\x82" + chunk.lanes[0].wire[1:])
     blocks[1][1] = encode_chunk(replace(chunk, lanes=(lane,)), indexer="letters", revision=3)
 
 

@@ -109,6 +109,25 @@ def test_the_lines_to_paste_work_as_they_are(cassette, tmp_path):
     assert json.loads(printed[1])["market"] == "open"
 
 
+def test_a_pattern_is_played_as_one_tape(cassette, tmp_path):
+    for name in ("1.cassette", "2.cassette"):
+        (tmp_path / name).write_bytes(cassette.read_bytes())
+    flags = ("--speed", "max", "--at-end", "close", "--json", "--", sys.executable, "-c", SUBSCRIBER)
+    _, (*_, once) = play(cassette, *flags)
+    done, (*_, twice) = play(tmp_path / "*.cassette", *flags)
+    assert done.returncode == 0, done.stderr
+    sent = [report["clients"][0]["channels"]["T.AAPL"]["sent"] for report in (once, twice)]
+    assert sent[1] == 2 * sent[0] > 0
+
+
+def test_what_cannot_be_one_tape_is_one_sentence(cassette, tmp_path):
+    done, _ = play(cassette, cassette, "--chain", "wall")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tickdeck: glimpse.cassette begins ")
+    done, _ = play(tmp_path / "*.cassette")
+    assert done.stderr == f"tickdeck: no cassette matches {tmp_path}/*.cassette\n"
+
+
 @pytest.mark.parametrize("code", [0, 7])
 def test_the_commands_exit_code_is_ours(cassette, code):
     done, _ = play(cassette, "--", sys.executable, "-c", f"raise SystemExit({code})")

@@ -58,6 +58,7 @@ ROWS = {
         b"wss://delayed.polygon.io/stocks. If you're already subscribed to a plan that includes "
         b'real-time data, you may need to visit the dashboard to sign your agreements."}'
     ),
+    Status.SLOW_CONSUMER: b'{"ev":"status","status":"slow_consumer","message":"Slow consumer."}',
     Status.SUBSCRIPTION_LIMIT: (
         b'{"ev":"status","status":"error","message":"Subscription limit reached for feed. '
         b'Please remove some subscriptions and try again."}'

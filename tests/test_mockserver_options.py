@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.mockserver.options import AtEnd, Channels, OnReturn, PlayOptions, StartOn, options_of
+from tickdeck.mockserver.choices import AtEnd, Channels, OnReturn, StartOn
+from tickdeck.mockserver.options import PlayOptions, options_of
 from tickdeck.mockserver.playhead import MAX, Speed
 from tickdeck.mockserver.shelf import Repeats
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, cast
 
-import pytest
-
-from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.errors import FormatError, TickdeckError
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.playhead import Playhead
-from tickdeck.mockserver.pump import PONGS_KEPT, Pump
+from tickdeck.mockserver.pump import A_TURN, PONGS_KEPT, Pump
 from tickdeck.mockserver.reel import AT_ONCE, Batch, Ending
 from tickdeck.mockserver.report import TapeDigest
 from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.waker import Alarm
 
 FRAME = frame_header(1, 1000) + b"x" * 1000
 
@@ -51,79 +50,85 @@ class Wire:
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
-        self.draining = asyncio.Event()
         self.open = asyncio.Event()
-        self.open.set()
+        self.full = False
         self.buffered = 0
 
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
+    def write(self, data: bytes | memoryview) -> None:
+        self.writes.append(bytes(data))
+        self.buffered = len(data) if self.full else 0
 
     def get_write_buffer_size(self) -> int:
         return self.buffered
 
     async def drain(self) -> None:
-        self.draining.set()
         await self.open.wait()
+        self.full, self.buffered = False, 0
 
 
 class StillClock(Clock):
-    """It stands at ``now``, and keeps the alarms that are set."""
+    """It stands at ``now``, and keeps the alarms and the turns that are asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.now = 0
-        self.alarms: list[tuple[int, Callable[[], object]]] = []
+        self.alarms: list[Alarm] = []
+        self.turns: list[Callable[[], object]] = []
 
     def now_ns(self) -> int:
         return self.now
 
-    def call_at(self, when_ns: int, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        self.alarms.append((when_ns, callback))
-        return asyncio.get_running_loop().call_later(3600, callback)
+    def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
+        self.alarms.append(Alarm(when_ns, callback))
+        return self.alarms[-1]
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.turns.append(callback)
 
 
 class Rig:
-    """A pump that runs, and hands to push it with."""
+    """A pump on a script, and what it tells its house."""
 
     def __init__(self, script: Script) -> None:
         self.script, self.wire, self.clock = script, Wire(), StillClock()
-        self.rested = asyncio.Event()
+        self.rests = 0
+        self.stuck = 0
+        self.endings: list[Ending] = []
+        self.failures: list[TickdeckError] = []
         self.pump = Pump(
             cast(Session, script),
             cast(asyncio.Transport, self.wire),
             drain=self.wire.drain,
             clock=self.clock,
-            on_idle=self.rested.set,
+            on_rest=self.rested,
+            on_stuck=self.got_stuck,
+            on_end=self.endings.append,
+            on_failure=self.failures.append,
         )
-        self.running = asyncio.create_task(self.pump.run())
 
-    async def rest(self) -> None:
-        await asyncio.wait_for(self.rested.wait(), 10)
-        self.rested.clear()
+    def rested(self) -> None:
+        self.rests += 1
+
+    def got_stuck(self) -> None:
+        self.stuck += 1
+
+    def push(self) -> None:
+        """Until it rests, is stuck or has ended."""
+        self.pump.push()
+        while self.clock.turns:
+            self.clock.turns.pop(0)()
 
 
-@pytest.fixture
-async def rig() -> AsyncIterator[Callable[..., Rig]]:
-    rigs: list[Rig] = []
-
-    def make(*batches: Batch | None, **parts: Any) -> Rig:
-        rigs.append(Rig(Script(*batches, **parts)))
-        return rigs[-1]
-
-    yield make
-    for each in rigs:
-        each.running.cancel()
-        await asyncio.wait([each.running])
+def rig(*batches: Batch | None, **parts: Any) -> Rig:
+    return Rig(Script(*batches, **parts))
 
 
 def data(frames: int = 1, position_ns: int = 0) -> Batch:
     return Batch(FRAME * frames, frames, position_ns)
 
 
-async def test_all_that_is_due_leaves_in_one_write(rig: Callable[..., Rig]) -> None:
+def test_all_that_is_due_leaves_in_one_write() -> None:
     it = rig(Batch(b"ack", 0, -1), data(3), data(2))
-    await it.rest()
+    it.push()
     assert it.wire.writes == [b"ack" + FRAME * 5]
     assert it.script.limits == [
         AT_ONCE,
@@ -131,105 +136,159 @@ async def test_all_that_is_due_leaves_in_one_write(rig: Callable[..., Rig]) -> N
         AT_ONCE - 3 - 3 * len(FRAME),
         AT_ONCE - 3 - 5 * len(FRAME),
     ]
+    assert it.rests == 1
 
 
-async def test_a_write_ends_once_64_kib_are_full_and_the_rest_follows(rig: Callable[..., Rig]) -> None:
+def test_a_write_ends_once_64_kib_are_full_and_the_rest_follows() -> None:
     it = rig(*[data(33)] * 5)
-    await it.rest()
+    it.push()
     assert [len(write) // len(FRAME) for write in it.wire.writes] == [66, 66, 33]
 
 
-async def test_while_the_socket_is_full_nothing_more_is_taken(rig: Callable[..., Rig]) -> None:
+def test_the_others_have_their_turn_in_a_long_run() -> None:
+    it = rig(*[data(66)] * 10)
+    it.pump.push()
+    assert sum(map(len, it.wire.writes)) <= A_TURN + AT_ONCE
+    assert len(it.clock.turns) == 1
+    it.push()
+    assert len(it.wire.writes) == 10
+
+
+async def test_while_the_socket_is_full_nothing_more_is_taken() -> None:
     it = rig(*[data(66)] * 100)
-    it.wire.open.clear()
-    await asyncio.wait_for(it.wire.draining.wait(), 10)
+    it.wire.full = True
+    it.push()
+    assert it.pump.stuck
     for _ in range(50):
-        it.pump.wake()
+        it.push()
         it.pump.pong(b"?")
-        await it.clock.breathe()
     assert len(it.script.batches) == 99
     assert sum(map(len, it.wire.writes)) <= AT_ONCE + len(FRAME)
     it.wire.open.set()
-    await it.rest()
+    await it.pump.unstuck()
+    it.push()
     assert len(it.script.batches) == 0
+    assert it.stuck == 1
 
 
-async def test_an_empty_batch_lets_the_others_run_and_goes_on(rig: Callable[..., Rig]) -> None:
+def test_an_empty_batch_lets_the_others_run_and_goes_on() -> None:
     it = rig(Batch(b"", 0, -1), Batch(b"", 0, -1), data())
-    await it.rest()
+    it.pump.push()
+    assert it.wire.writes == []
+    it.push()
     assert it.wire.writes == [FRAME]
 
 
-async def test_pongs_leave_ahead_of_data_and_only_the_latest_are_kept(rig: Callable[..., Rig]) -> None:
-    it = rig()
-    await it.rest()
-    assert it.pump.flushed
+async def test_pongs_leave_ahead_of_data_and_only_the_latest_are_kept() -> None:
+    it = rig(data())
+    it.wire.full = True
+    it.push()
     for number in range(PONGS_KEPT * 3):
         it.pump.pong(b"%03d" % number)
     it.script.batches.append(data())
     assert not it.pump.flushed
-    await it.rest()
+    it.wire.open.set()
+    await it.pump.unstuck()
     pongs = [b"\x8a\x03%03d" % number for number in range(PONGS_KEPT * 2, PONGS_KEPT * 3)]
-    assert it.wire.writes == [b"".join(pongs) + FRAME]
+    assert it.wire.writes == [FRAME, b"".join(pongs) + FRAME]
+    assert it.pump.flushed
     it.wire.buffered = 1
     assert not it.pump.flushed
 
 
-async def test_it_ends_with_the_ending_and_sends_nothing_behind_it(rig: Callable[..., Rig]) -> None:
+def test_it_ends_with_the_ending_and_sends_nothing_behind_it() -> None:
     it = rig(data(), Batch(b"close", 0, -1, Ending(1000)), data())
-    assert await asyncio.wait_for(it.running, 10) == Ending(1000)
+    it.push()
+    it.push()
+    it.pump.pong(b"late")
+    assert it.endings == [Ending(1000)]
     assert it.wire.writes == [FRAME + b"close"]
 
 
-async def test_it_sleeps_until_something_is_due_and_leaves_no_alarm_behind(rig: Callable[..., Rig]) -> None:
+def test_it_sleeps_until_something_is_due_and_leaves_no_alarm_behind() -> None:
     it = rig(wake_ns=77)
-    await it.rest()
-    ((when_ns, ring),) = it.clock.alarms
-    assert when_ns == 77
+    it.push()
+    it.push()
+    (alarm,) = it.clock.alarms
+    assert alarm.when_ns == 77
     it.script.batches.append(data())
     it.script.wakes = None
-    ring()
-    await it.rest()
+    alarm.ring()
     assert it.wire.writes == [FRAME]
     assert len(it.clock.alarms) == 1
 
 
-async def test_lateness_counts_from_the_deadline_of_a_batchs_first_frame(rig: Callable[..., Rig]) -> None:
-    it = rig()
-    await it.rest()
+def test_an_alarm_that_is_overtaken_does_not_ring() -> None:
+    it = rig(wake_ns=77)
+    it.push()
+    it.script.wakes = 55
+    it.push()
+    it.script.batches.append(data())
+    late, early = it.clock.alarms
+    late.ring()
+    assert it.wire.writes == []
+    early.ring()
+    assert it.wire.writes == [FRAME]
+
+
+def test_lateness_counts_from_the_deadline_of_a_batchs_first_frame() -> None:
+    it = rig(Batch(b"status", 0, -1), data(4, position_ns=900), data(1, position_ns=990))
     it.clock.now = 1000
-    it.script.batches.extend([Batch(b"status", 0, -1), data(4, position_ns=900), data(1, position_ns=990)])
-    it.pump.wake()
-    await it.rest()
+    it.push()
     assert it.pump.lateness.frames == 5
-    assert it.pump.lateness.summary() == {"p50_ns": 100, "p99_ns": 100, "max_ns": 100}
+    assert it.pump.lateness.summary() == {
+        "p50_ns": 100,
+        "p99_ns": 100,
+        "max_ns": 100,
+        "drift_ns": 0,
+        "early": 0,
+    }
 
 
-async def test_without_a_deadline_nothing_is_late(rig: Callable[..., Rig]) -> None:
+def test_without_a_deadline_nothing_is_late() -> None:
     it = rig(data())
     it.script.timeline = None
-    await it.rest()
+    it.push()
     assert it.wire.writes == [FRAME]
     assert it.pump.lateness.frames == 0
 
 
-async def test_the_digest_covers_data_alone_however_it_was_cut(rig: Callable[..., Rig]) -> None:
+def test_the_digest_covers_data_alone_however_it_was_cut() -> None:
     it = rig(Batch(b"ack", 0, -1), data(2), Batch(b"", 0, -1), data(1), data(40), data(60))
     it.pump.pong(b"")
-    await it.rest()
+    it.push()
     whole = TapeDigest()
     whole.update(FRAME * 103)
     assert it.pump.digest.hexdigest() == whole.hexdigest()
 
 
-async def test_an_error_of_the_tape_reaches_who_runs_it(rig: Callable[..., Rig]) -> None:
+def test_an_error_of_the_tape_is_told_once_and_ends_the_pump() -> None:
     it = rig()
-    await it.rest()
+    error = FormatError("damaged")
 
     def broken(now_ns: int, *, limit: int) -> Batch | None:
-        raise FormatError("damaged")
+        raise error
 
     it.script.take = broken  # type: ignore[method-assign]
-    it.pump.wake()
-    with pytest.raises(FormatError):
-        await asyncio.wait_for(it.running, 10)
+    it.push()
+    it.push()
+    assert it.failures == [error]
+
+
+def test_a_connection_that_is_lost_while_it_is_full_is_not_an_error_of_the_pump() -> None:
+    async def lose() -> Rig:
+        it = rig(data())
+        it.wire.full = True
+
+        async def gone() -> None:
+            raise ConnectionResetError
+
+        it.pump._drain = gone
+        it.push()
+        await it.pump.unstuck()
+        it.push()
+        return it
+
+    it = asyncio.run(lose())
+    assert it.failures == []
+    assert it.wire.writes == [FRAME]

@@ -16,13 +16,15 @@ from tickdeck.cassette.records import Record
 from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.conversation import Conversation
 from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.account import Account, Interval
+from tickdeck.mockserver.course import Course, cursor_of
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import MAX
 from tickdeck.mockserver.report import Lateness, TapeDigest, channel_counts, client_report
-from tickdeck.mockserver.session import Account, Interval, Session
-from tickdeck.mockserver.tape import Tape, Tapes
-from tickdeck.mockserver.timeline import Timelines
+from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.tape import Tapes
+from tickdeck.mockserver.timelines import Timelines
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -58,7 +60,7 @@ def test_merging_is_adding_all_of_both(one: list[tuple[int, int]], two: list[tup
 
 
 def test_when_nothing_had_a_deadline_nothing_was_late() -> None:
-    assert Lateness().summary() == {"p50_ns": 0, "p99_ns": 0, "max_ns": 0}
+    assert Lateness().summary() == {"p50_ns": 0, "p99_ns": 0, "max_ns": 0, "drift_ns": 0, "early": 0}
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20), st.integers(1, 500))
@@ -74,18 +76,27 @@ def test_the_digest_spells_opcode_length_and_payload_of_each_frame(payloads: lis
     assert digest.hexdigest() == xxhash.xxh3_128(said).hexdigest()
 
 
-def hundred(make: Make, story: Any) -> Cutter:
-    """A hundred trades of A at the sequences 1 to 100."""
+def session(cassette: Cassette) -> Session:
+    tapes = Tapes(cassette)
+    conversation = Conversation(POLYGON.wording(None, {}), market="stocks")
+    timelines = Timelines(PlayOptions(speed=MAX), tapes)
+    return Session(7, conversation, market="stocks", cutter=Cutter(tapes.of("stocks")), timelines=timelines)
+
+
+def hundred(make: Make, story: Any) -> Session:
+    """A client of a hundred trades of A at the sequences 1 to 100."""
     story.opens(0, 0)
     for at in range(100):
         story.trades(0, at, "A")
-    return Cutter(Tape(make(story.records), market="stocks"))
+    return session(make(story.records))
 
 
 def test_every_event_is_sent_or_not_sent_for_one_reason(make: Make, story: Any) -> None:
-    account = Account(joined_seq=11, cursor=71, left=True)
-    account.intervals = [Interval("T.A", 21, 41), Interval("T.A", 51, 61), Interval("T.A", 66)]
-    assert channel_counts(account, hundred(make, story)) == {
+    client = hundred(make, story)
+    client.account = Account(joined=11, left=True)
+    client.account.intervals = [Interval("T.A", 21, 41), Interval("T.A", 51, 61), Interval("T.A", 66)]
+    client.reel.begin_at(71)
+    assert channel_counts(client) == {
         "T.A": {
             "on_tape": 100,
             "sent": 20 + 10 + 5,
@@ -99,22 +110,32 @@ def test_every_event_is_sent_or_not_sent_for_one_reason(make: Make, story: Any) 
     }
 
 
+def test_each_pass_of_a_tape_counts_and_what_a_seek_left_out_does_not(make: Make, story: Any) -> None:
+    client = hundred(make, story)
+    course = Course()
+    course.turn(
+        50, end=lambda tape: 41
+    )  # 40 frames, then on at the 51st, to the end, and once more from there
+    course.turn(0, end=lambda tape: tape.last_seq + 1)
+    client.account.subscribed(["T.A"], 11)
+    client.reel.begin_at(cursor_of(2, 31), course)
+    counts = channel_counts(client)["T.A"]
+    assert counts["on_tape"] == 40 + 50 + 100
+    assert counts["sent"] == 30 + 50 + 30
+    assert (counts["before_subscribe"], counts["ahead"]) == (10, 70)
+
+
 def test_what_is_still_to_come_is_ahead_while_the_client_is_there(make: Make, story: Any) -> None:
-    account = Account(joined_seq=0, cursor=11, intervals=[Interval("T.*", 0), Interval("T.ZZZ", 31)])
-    counts = channel_counts(account, hundred(make, story))
+    client = hundred(make, story)
+    client.account.intervals = [Interval("T.*", 0), Interval("T.ZZZ", 31)]
+    client.reel.begin_at(11)
+    counts = channel_counts(client)
     assert (counts["T.*"]["sent"], counts["T.*"]["ahead"], counts["T.*"]["after_leave"]) == (10, 90, 0)
     assert (counts["T.ZZZ"]["on_tape"], counts["T.ZZZ"]["sent"]) == (0, 0)
 
 
 def test_a_client_that_held_nothing_has_no_counts(make: Make, story: Any) -> None:
-    assert channel_counts(Account(), hundred(make, story)) == {}
-
-
-def session(cassette: Cassette) -> Session:
-    tapes = Tapes(cassette)
-    conversation = Conversation(POLYGON.wording(None, {}), market="stocks")
-    timelines = Timelines(PlayOptions(speed=MAX), tapes)
-    return Session(7, conversation, market="stocks", cutter=Cutter(tapes.of("stocks")), timelines=timelines)
+    assert channel_counts(hundred(make, story)) == {}
 
 
 def test_a_stranger_has_a_row_too(make: Make, story: Any) -> None:
@@ -131,8 +152,10 @@ def test_a_stranger_has_a_row_too(make: Make, story: Any) -> None:
         "bytes": 0,
         "digest": xxhash.xxh3_128(b"").hexdigest(),
         "channels": {},
+        "slow": False,
+        "missteps_made": 1,
         "missteps": [{"misstep": "malformed", "detail": "a message of 8 bytes that is no JSON"}],
-        "lateness": {"p50_ns": 0, "p99_ns": 0, "max_ns": 0},
+        "lateness": {"p50_ns": 0, "p99_ns": 0, "max_ns": 0, "drift_ns": 0, "early": 0},
     }
     assert json.loads(json.dumps(row)) == row
 
@@ -145,7 +168,7 @@ def test_where_the_tape_cannot_be_read_there_are_no_counts_and_no_second_error(
     story.trades(0, 2, "A")
     client = session(make(story.records))
     client.account.intervals.append(Interval("T.A", 0))
-    client.account.cursor = 2
+    client.reel.begin_at(2)
 
     def broken(number: int) -> Any:
         raise FormatError("damaged at byte 7")

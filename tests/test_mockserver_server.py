@@ -23,7 +23,8 @@ from websockets.sync.client import ClientConnection, connect
 from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
-from tickdeck.mockserver.harness import MockServer, PlainMarket, WaitTimeoutError
+from tickdeck.mockserver.controls import WaitTimeoutError
+from tickdeck.mockserver.harness import MockServer, PlainMarket
 from tickdeck.mockserver.listening import is_hung_up
 from tickdeck.mockserver.options import options_of
 from tickdeck.mockserver.server import Player
@@ -320,7 +321,7 @@ def test_rest_is_answered_with_the_next_page_on_this_server(tape: Cassette) -> N
         status, body = fetch(market.http_url + "/v2/a?limit=2&apiKey=k")
         assert (status, body) == (200, {"next_url": market.http_url + "/v2/b?cursor=x"})
         assert fetch(market.http_url + "/v2/a?limit=2", Authorization="Bearer k")[0] == 200
-        assert market.report()["requests"] == {"served": 2, "refused": 0, "missed": 0}
+        assert market.report()["requests"] == {"served": 2, "stubbed": 0, "refused": 0, "missed": 0}
 
 
 def test_rest_turns_bad_keys_away_in_the_services_words(tape: Cassette) -> None:
@@ -370,7 +371,10 @@ async def test_the_async_handle_is_awaited(tape: Cassette) -> None:
     ("options", "sentence"),
     [
         ({"speed": "fast"}, "speed is neither a factor nor max"),
-        ({"start_on": "whenever"}, "start on is none of connect, auth, subscribe, nor channels"),
+        (
+            {"start_on": "whenever"},
+            "start on is none of connect, .*, nor clients:N, nor channels",
+        ),
         ({"on_return": "never"}, "on return is none of auto, resume, rewind"),
         ({"at_end": "explode"}, "at end is none of hold, close"),
         ({"repeats": "maybe"}, "repeats is none of by-time, in-order, cycle, error"),
@@ -412,7 +416,7 @@ def test_a_tape_that_cannot_be_read_on_closes_with_1011_and_whoever_waits_hears_
 async def test_with_nothing_on_the_tape_a_run_is_done_when_everybody_has_left(make: Make, story: Any) -> None:
     story.answers(5, "https://api.polygon.io/v2/a", b"{}")
     async with Player(make(story.records)) as player:
-        done = asyncio.create_task(player.wait_done())
+        done = asyncio.create_task(player.waits.done())
         for _ in range(2):
             assert (await asyncio.to_thread(fetch, player.http_url + "/v2/a?apiKey=k"))[0] == 200
             assert not done.done()
@@ -429,8 +433,8 @@ async def test_a_key_used_for_rest_alone_does_not_keep_a_run_from_being_done(tap
 
     async with Player(tape, options_of(speed="max")) as player:
         await asyncio.to_thread(listen, player)
-        await asyncio.wait_for(player.wait_done(), 10)
-        assert player.report()["requests"] == {"served": 1, "refused": 0, "missed": 0}
+        await asyncio.wait_for(player.waits.done(), 10)
+        assert player.report()["requests"] == {"served": 1, "stubbed": 0, "refused": 0, "missed": 0}
 
 
 def test_a_client_that_comes_the_moment_another_hung_up_finds_the_tape_anew(tape: Cassette) -> None:

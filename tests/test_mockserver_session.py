@@ -22,14 +22,15 @@ from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.effects import Hang
 from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.choices import AtEnd, OnReturn, StartOn
 from tickdeck.mockserver.cutter import Cutter, wants
-from tickdeck.mockserver.options import AtEnd, OnReturn, PlayOptions, StartOn
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import MAX, Speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import channel_counts
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.tape import Tapes
-from tickdeck.mockserver.timeline import Timelines
+from tickdeck.mockserver.timelines import Timelines
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -188,8 +189,8 @@ def test_the_journal_says_where_on_the_tape_something_took_effect_however_far_th
     assert (late.position_ns, late.cursor) == (25, stage.tapes.of("stocks").seq_behind(25))
     (gone,) = session.receive(action("unsubscribe", "T.A"), stage.now_ns)
     assert gone.cursor == late.cursor
-    assert [interval.from_seq for interval in session.account.intervals] == [0, late.cursor]
-    assert session.account.intervals[0].to_seq == gone.cursor
+    assert [interval.from_cursor for interval in session.account.intervals] == [0, late.cursor]
+    assert session.account.intervals[0].to_cursor == gone.cursor
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_what_a_subscriber_that_left_at_once_was_not_sent_adds_up(tape: Cassette
     stage.says(hasty, "auth", "key")
     stage.says(hasty, "subscribe", "T.A")
     hasty.left(stage.now_ns, by="client", code=1000)
-    counts = channel_counts(hasty.account, hasty.cutter)["T.A"]
+    counts = channel_counts(hasty)["T.A"]
     assert counts["on_tape"] == 10
     assert (counts["before_start"], counts["after_leave"]) == (6, 4)
 
@@ -498,7 +499,7 @@ class Clients(RuleBasedStateMachine):
     def count(self, data: st.DataObject) -> None:
         client = data.draw(st.sampled_from(self.all))
         session = client.session
-        counts = channel_counts(session.account, session.cutter)
+        counts = channel_counts(session)
         assert counts.keys() == client.ever_held
         heard = self.expected(client)[: len(client.heard)]
         for channel, row in counts.items():

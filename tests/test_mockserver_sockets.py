@@ -146,7 +146,7 @@ def test_who_never_reads_costs_little_and_delays_nobody(tape: Cassette) -> None:
 
 def unsent(market: PlainMarket) -> list[int]:
     """Bytes that wait in this process, by client, for clients that do not read."""
-    connections = list(market._player._connections.values())
+    connections = list(market._player.stage.connections.values())
     sizes = [each._transport.get_write_buffer_size() for each in connections if each._transport]
     return [size for size in sizes if size]
 

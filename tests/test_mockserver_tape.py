@@ -11,12 +11,13 @@ from tickdeck.cassette.blocks import Bytes
 from tickdeck.cassette.chunkcodec import build_chunk
 from tickdeck.cassette.chunks import ref_of
 from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.hearing import zero_of
 from tickdeck.cassette.reader import Cassette, Contents
 from tickdeck.cassette.records import TEXT, Frame, Gap, Header, Record, Sender, TrackOpened
 from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.cutter import Cutter
-from tickdeck.mockserver.tape import Tape, TapeGap, Tapes, zero_of
+from tickdeck.mockserver.tape import Tape, TapeGap, Tapes
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 

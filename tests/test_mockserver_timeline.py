@@ -11,13 +11,15 @@ import pytest
 
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
+from tickdeck.mockserver.choices import Channels, OnReturn, Start, StartOn
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.options import Channels, OnReturn, PlayOptions, Start, StartOn
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import MAX, REAL_TIME, Speed
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.tape import Tapes
-from tickdeck.mockserver.timeline import NOT_STARTED, Timeline, Timelines
+from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
+from tickdeck.mockserver.timelines import Timelines
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -32,6 +34,7 @@ class Client:
 
     reel: Reel
     market: str = "stocks"
+    number: int = 1
     held: set[str] = field(default_factory=set)
 
     def holds(self, channel: str) -> bool:
@@ -128,7 +131,7 @@ def test_nothing_on_the_tape_is_due_before_the_start(tapes: Tapes, client: NewCl
     one = client()
     timeline.join(one, 0, connected_ns=0)
     assert timeline.position(10**9) == NOT_STARTED
-    assert timeline.due_seq(one, 10**9) == timeline.cursor(one, 10**9) == 0
+    assert timeline.due(one, 10**9) == timeline.cursor(one, 10**9) == 0
     assert timeline.deadline(5) is None
 
 
@@ -212,9 +215,9 @@ def test_the_tape_waits_at_max_while_nobody_reads(tapes: Tapes, client: NewClien
     assert timeline.position(10**9) == before
     assert timeline.alarm_ns() is None
     timeline.join(two, 10**9, connected_ns=0)
-    assert timeline.due_seq(two, 10**9) == two.reel.cursor
+    assert timeline.due(two, 10**9) == two.reel.cursor
     two.wants("T.A")
-    assert timeline.due_seq(two, 10**9) == tapes.of("stocks").last_seq + 1
+    assert timeline.due(two, 10**9) == tapes.of("stocks").last_seq + 1
 
 
 def test_a_timeline_at_max_stands_at_the_zero_when_it_has_started_and_nobody_has_read(
@@ -293,7 +296,7 @@ def test_each_gap_is_said_once_at_its_start(with_gaps: Tapes) -> None:
         said += timeline.tick(alarm)
     assert alarms == sorted(set(alarms))
     assert [(entry.kind, entry.now_ns, entry.position_ns) for entry in said] == [
-        ("gap", -5, 0),
+        ("gap", 0, 0),
         ("gap", 50, 50),
         ("gap", 80, 80),
         ("finished", 100, 100),
@@ -350,4 +353,4 @@ def test_each_key_has_a_timeline_of_its_own_made_at_its_first_use(tapes: Tapes) 
     assert timelines.of("two").number == 2
     assert [timeline.number for timeline in timelines] == [1, 2]
     assert len(timelines) == 2
-    assert timelines.of("one").paced
+    assert timelines.of("one").speed.paced

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.cassette.chunks import Chunk, Lane, frames_of
+from tickdeck.cassette.chunks import Chunk, Lane, frames_of, in_full
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.lanes import ChannelIds, LaneBuilder
@@ -171,14 +171,7 @@ def lane_of(*payloads: bytes) -> tuple[Lane, tuple[str, ...]]:
 
 def rows_of(lane: Lane) -> Sequence[object]:
     """All that a lane says, with its posting lists read."""
-    postings = {channel: list(lane.postings[channel]) for channel in lane.postings}
-    return (
-        lane.track,
-        *map(list, (lane.seqs, lane.offsets, lane.starts, lane.payload_starts, lane.first_event)),
-        *map(list, (lane.event_starts, lane.event_ends, lane.event_channels)),
-        lane.wire,
-        postings,
-    )
+    return (in_full(lane), lane.frames, list(lane.event_rows), list(lane.channel_ids))
 
 
 TRADE = b'{"ev":"T","sym":"A","p":114.170,"s":1,"t":%d}'

@@ -1,0 +1,288 @@
+"""The lanes of a chunk that was read: columns are unpacked, and checked, when first asked for.
+
+Who wants everything a chunk holds sends its bytes and asks for no column at all; who
+wants one channel asks for its posting list and for where frames begin. What
+unpacking costs is therefore paid for what is used, group by group, and what a group
+promises is checked when it is unpacked: nothing is believed unseen, and what nobody
+looks at need not be believed. `tickdeck.cassette.chunks.in_full` asks for all of it.
+
+Several threads may ask at once. Each unpacks the same from the same bytes, and the
+last to be done is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from itertools import accumulate, repeat
+from operator import add, le, sub
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+from tickdeck.cassette.chunks import BuiltLane, in_full, rows_of_events
+from tickdeck.cassette.columns import (
+    HEAD_SIZE,
+    constant_of,
+    extremes,
+    has_negative,
+    room_of,
+    rows_of,
+    starts_of,
+    unpack_column,
+)
+from tickdeck.cassette.compression import ZSTD, beginning
+from tickdeck.cassette.errors import FormatError
+from tickdeck.cassette.lanes import stored
+from tickdeck.cassette.packing import BIG, Fields
+from tickdeck.cassette.wire import HEADER_SIZES
+
+Within: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""What errors about a chunk pass through, however late they are found: it says which chunk that is."""
+
+_T = TypeVar("_T")
+
+_LIMITS: Final = -BIG + 1, BIG - 1
+
+
+_NOT_FILLED: Final = "the frames of a lane do not fill its bytes"
+_UNMATCHED: Final = "the posting lists of a lane do not match its events"
+
+
+class Bounds(NamedTuple):
+    """Where the frames and the events of a lane begin and end."""
+
+    starts: Sequence[int]
+    event_starts: Sequence[int]
+    event_ends: Sequence[int]
+
+
+def stored_column(fields: Fields, key: str, *, most: int) -> Sequence[int]:
+    """The column that `store` kept under a key, of at most so many rows."""
+    return unpack_column(stored(fields, key, most=room_of(most)), most=most)
+
+
+def stored_rows(fields: Fields, key: str, *, most: int) -> int:
+    """How many rows the column under a key has, without unpacking it."""
+    match fields.value(key):
+        case bytes(data):
+            return rows_of(data, most=most)
+        case [int(), bytes(data)]:
+            return rows_of(beginning(ZSTD, data, HEAD_SIZE), most=most)
+    raise FormatError(f"{key} of a chunk is not what it should be")
+
+
+def _unpacked(unpack: Callable[[StoredLane], _T]) -> cached_property[_T]:
+    """A group of columns, unpacked when first asked for, whose errors say which chunk they are about."""
+
+    def unpack_within(lane: StoredLane) -> _T:
+        try:
+            return unpack(lane)
+        except FormatError:
+            with lane.within():
+                raise
+
+    return cached_property(unpack_within)
+
+
+class StoredLane:
+    """One lane, as `tickdeck.cassette.chunks.Lane` describes it."""
+
+    def __init__(self, fields: Fields, wire: bytes, frames: int, of: LaneTable, at: int) -> None:
+        self.track = fields.integer("track")
+        self.wire = wire
+        self.frames = frames
+        self.within = of.within
+        self._fields = fields
+        self._of = of
+        self._at = at
+
+    @_unpacked
+    def seqs(self) -> Sequence[int]:
+        seqs = self._column("seqs", self.frames)
+        _check_range(seqs, 0, BIG - 1)
+        return seqs
+
+    @_unpacked
+    def offsets(self) -> Sequence[int]:
+        offsets = self._column("offsets", self.frames)
+        _check_range(offsets, *_LIMITS)
+        return offsets
+
+    @property
+    def first_event(self) -> Sequence[int]:
+        return self._of.first_events[self._at]
+
+    @_unpacked
+    def bounds(self) -> Bounds:
+        first_event = self.first_event
+        events = first_event[-1]
+        single = events == self.frames  # one event a frame: what is true of events is true of frames
+        skips, lengths = self._naturals("event_skips", events), self._naturals("event_lengths", events)
+        tails = self._naturals("tails", self.frames)
+        steps = [0] * (2 * events)
+        steps[0::2], steps[1::2] = skips, lengths
+        edges = list(accumulate(steps))
+        begins, ends = edges[0::2], edges[1::2]
+        last_ends = ends if single else map(ends.__getitem__, map(sub, first_event[1:], repeat(1)))
+        starts = [0, *map(add, last_ends, tails)]
+        if starts[-1] != len(self.wire):
+            raise FormatError(_NOT_FILLED)
+        return Bounds(starts, begins, ends)
+
+    @_unpacked
+    def payload_starts(self) -> Sequence[int]:
+        headers = self._column("headers", self.frames)
+        if not HEADER_SIZES.issuperset(headers):
+            raise FormatError(_NOT_FILLED)
+        payload_starts = list(map(add, self.starts, headers))
+        if not all(map(le, payload_starts, map(self.event_starts.__getitem__, self.first_event[:-1]))):
+            raise FormatError("an event of a lane begins before its frame")
+        return payload_starts
+
+    @_unpacked
+    def event_rows(self) -> Sequence[int]:
+        return rows_of_events(self.first_event)
+
+    @property
+    def starts(self) -> Sequence[int]:
+        return self.bounds.starts
+
+    @property
+    def event_starts(self) -> Sequence[int]:
+        return self.bounds.event_starts
+
+    @property
+    def event_ends(self) -> Sequence[int]:
+        return self.bounds.event_ends
+
+    @_unpacked
+    def event_channels(self) -> Sequence[int]:
+        ids = self._naturals("event_channels", self.first_event[-1])
+        if max(ids) >= self._of.channels:
+            raise FormatError("an event is on a channel that the chunk's table does not have")
+        return ids
+
+    @_unpacked
+    def channel_ids(self) -> Sequence[int]:
+        ids = stored_column(self._fields, "posting_channels", most=self._of.channels)
+        if not ids or ids[0] < 0 or ids[-1] >= self._of.channels or not _rises(ids):
+            raise FormatError(_UNMATCHED)
+        return ids
+
+    @_unpacked
+    def postings(self) -> Mapping[int, Sequence[int]]:
+        counts = self._column("posting_counts", len(self.channel_ids))
+        events = self.first_event[-1]
+        ordinals = self._column("postings", events)
+        starts = starts_of(counts)
+        if min(counts) < 1 or starts[-1] != events:
+            raise FormatError(_UNMATCHED)
+        return Postings(self.channel_ids, starts, ordinals, self.within)
+
+    def _column(self, key: str, rows: int) -> Sequence[int]:
+        column = stored_column(self._fields, key, most=rows)
+        if len(column) != rows:
+            raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
+        return column
+
+    def _naturals(self, key: str, rows: int) -> Sequence[int]:
+        """A column of values that are not below zero."""
+        data = stored(self._fields, key, most=room_of(rows))
+        column = unpack_column(data, most=rows)
+        if len(column) != rows:
+            raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
+        if has_negative(data):
+            raise FormatError(f"the column {key} of a lane has a value below zero")
+        return column
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StoredLane | BuiltLane):
+            return NotImplemented
+        return in_full(self) == in_full(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a tuple with lists in it
+
+
+class LaneTable:
+    """The lanes of a chunk, and what they have in common: its channels, and one limit to their events."""
+
+    def __init__(self, described: Sequence[object], blob: bytes, *, channels: int, most: int, within: Within):
+        self.channels = channels
+        self.within = within
+        self.end = 0
+        """Where, in the blob, the last of them ends."""
+        self._most = most
+        self._fields: list[Fields] = []
+        self.lanes: list[StoredLane] = []
+        for at, value in enumerate(described):
+            fields = Fields(value, "a lane")
+            size = fields.integer("bytes", high=len(blob) - self.end)
+            frames = stored_rows(fields, "seqs", most=min(size, most))
+            wire = blob[self.end : self.end + size]
+            self.lanes.append(StoredLane(fields, wire, frames, self, at))
+            self._fields.append(fields)
+            self.end += size
+
+    @cached_property
+    def first_events(self) -> list[Sequence[int]]:
+        """By lane, the ordinal of the first event of each frame, and at last how many events there are."""
+        try:
+            return list(self._first_events())
+        except FormatError:
+            with self.within():
+                raise
+
+    def _first_events(self) -> Iterator[Sequence[int]]:
+        room = self._most
+        for lane, fields in zip(self.lanes, self._fields, strict=True):
+            most = min(len(lane.wire), room)
+            data = stored(fields, "event_counts", most=room_of(most))
+            counts = unpack_column(data, most=most)
+            single = constant_of(data) == 1
+            first_event = range(len(counts) + 1) if single else starts_of(counts)
+            events = first_event[-1]
+            if len(counts) != lane.frames or not events or events > most or not (single or min(counts) > 0):
+                raise FormatError("the events of a lane are more, or fewer, than its frames can hold")
+            yield first_event
+            room -= events
+
+
+class Postings(Mapping[int, Sequence[int]]):
+    """The posting lists of a lane: one behind the other, each cut out and checked when asked for."""
+
+    def __init__(
+        self, ids: Sequence[int], starts: Sequence[int], ordinals: Sequence[int], within: Within
+    ) -> None:
+        self._within = within
+        self._seen: dict[int, Sequence[int]] = {}
+        self._places = dict(zip(ids, range(len(ids)), strict=True))
+        self._starts = starts
+        self._ordinals = ordinals
+
+    def __getitem__(self, channel: int) -> Sequence[int]:
+        posting = self._seen.get(channel)
+        if posting is None:
+            place = self._places[channel]
+            posting = self._ordinals[self._starts[place] : self._starts[place + 1]]
+            low, high = extremes(posting)
+            if low < 0 or high >= len(self._ordinals):
+                with self._within():
+                    raise FormatError(_UNMATCHED)
+            self._seen[channel] = posting
+        return posting
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _check_range(column: Sequence[int], low: int, high: int) -> None:
+    least, most = extremes(column) if column else (low, high)
+    if least < low or most > high:
+        raise FormatError("a sequence or an offset of a lane is out of range")
+
+
+def _rises(ids: Sequence[int]) -> bool:
+    return isinstance(ids, range) or all(map(int.__lt__, ids, ids[1:]))

@@ -1,0 +1,53 @@
+"""What a report needs to know of one client: what it wanted where, and how far it came. Cursors throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+MISSTEPS_KEPT: Final = 1000
+"""Of each client; a flood of them is counted, not kept."""
+
+
+@dataclass(slots=True)
+class Interval:
+    """A channel was wanted from one cursor up to another (``None``: until the session ended)."""
+
+    channel: str
+    from_cursor: int
+    to_cursor: int | None = None
+
+
+@dataclass(slots=True)
+class Account:
+    """The books of one client. ``joined`` is the cursor at which it came to the tape, ``cursor`` where it is now."""
+
+    joined: int = 0
+    intervals: list[Interval] = field(default_factory=list)
+    missteps: list[tuple[str, str]] = field(default_factory=list)
+    missteps_made: int = 0
+    frames: int = 0
+    wire_bytes: int = 0
+    cursor: int = 0
+    left: bool = False
+    slow: bool = False
+    _open: dict[str, Interval] = field(default_factory=dict)
+
+    def subscribed(self, channels: Iterable[str], cursor: int) -> None:
+        """These are wanted from a cursor on."""
+        for channel in channels:
+            interval = self._open[channel] = Interval(channel, cursor)
+            self.intervals.append(interval)
+
+    def unsubscribed(self, channels: Iterable[str], cursor: int) -> None:
+        """These are no longer wanted from a cursor on."""
+        for channel in channels:
+            if (interval := self._open.pop(channel, None)) is not None:
+                interval.to_cursor = cursor
+
+    def misstep(self, kind: str, detail: str) -> None:
+        """The client did what the service would not have answered."""
+        self.missteps_made += 1
+        if len(self.missteps) < MISSTEPS_KEPT:
+            self.missteps.append((kind, detail))

@@ -1,0 +1,79 @@
+"""The chunks of a cassette that were decoded last, for all the tapes of a server.
+
+A chunk is decoded when somebody asks for it and kept while there is room. Who does
+the decoding is handed in: `Decoder` does it where it is asked, and
+`tickdeck.mockserver.ahead` in a thread, before it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from tickdeck.cassette.chunks import Chunk
+from tickdeck.mockserver.recent import Recent, Room
+from tickdeck.mockserver.view import View
+
+ROOM: Final = 16 << 20
+"""The bytes that decoded chunks and cut pieces of a server may take."""
+
+# Unpacked, the index of small frames weighs three times their bytes: some ten integers a frame.
+_INDEX: Final = 3
+
+
+class Loader(Protocol):
+    """Whoever decodes chunks."""
+
+    def __call__(self, number: int) -> Chunk:
+        """Chunk ``number``; FormatError when it is damaged."""
+        ...
+
+    def prepare(self, number: int) -> None:
+        """Chunk ``number`` will be asked for soon; returns at once."""
+        ...
+
+
+class Decoder:
+    """Decodes where it is asked, and prepares nothing."""
+
+    def __init__(self, decode: Callable[[int], Chunk]) -> None:
+        self._decode = decode
+
+    def __call__(self, number: int) -> Chunk:
+        return self._decode(number)
+
+    def prepare(self, number: int) -> None:
+        """Nothing: without a thread of its own it would hold up who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A decoded chunk, and how it looks as a piece of each market's tape."""
+
+    chunk: Chunk
+    views: dict[str, View]
+
+
+class ChunkStore:
+    """The chunks used last; ``room`` is also for what is cut from them."""
+
+    def __init__(self, loader: Loader, room: Room | None = None) -> None:
+        self.room = Room(ROOM) if room is None else room
+        self._loader = loader
+        self._kept: Recent[int, Kept] = Recent(self.room, _weight)
+
+    def kept(self, number: int) -> Kept:
+        """Chunk ``number``, decoded now or lately; FormatError when it is damaged."""
+        kept = self._kept.get(number)
+        return self._kept.keep(number, Kept(self._loader(number), {})) if kept is None else kept
+
+    def prepare(self, number: int) -> None:
+        """Chunk ``number`` will be asked for soon."""
+        if number not in self._kept:
+            self._loader.prepare(number)
+
+
+def _weight(kept: Kept) -> int:
+    wire = sum(len(lane.wire) for lane in kept.chunk.lanes)
+    return max(kept.chunk.size, wire) + _INDEX * wire

@@ -1,0 +1,275 @@
+"""What is on while a server runs: the tapes, the timelines, the clients, the journal.
+
+The server brings sockets and requests here and the control its wishes; here they meet.
+Every happening is noted, whoever waits for one is woken, and each timeline that
+happens to change is looked after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from tickdeck import dialects
+from tickdeck.cassette.errors import TickdeckError
+from tickdeck.cassette.readable import Readable
+from tickdeck.dialects.channels import topic_of
+from tickdeck.dialects.conversation import Conversation, Keys
+from tickdeck.dialects.subscriptions import Subscriptions
+from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.cutter import Cutter
+from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.moments import Moment, position_of
+from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.reel import Ending
+from tickdeck.mockserver.report import Lateness, client_report
+from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.sockets import Connection
+from tickdeck.mockserver.tape import Tapes
+from tickdeck.mockserver.telling import Line, Teller
+from tickdeck.mockserver.timeline import Timeline
+from tickdeck.mockserver.timelines import Timelines
+from tickdeck.mockserver.waker import Alarm
+
+HEARD_WITHIN_S: Final = 1.0
+"""How long a newcomer waits at most until those who hung up before it have been noticed."""
+
+REPORTED_PAST: Final = 10_000
+"""Clients that have left and are still reported one by one; of elder ones only the lateness is kept."""
+
+
+class Stage:
+    """One cassette in play. Its clock begins with `open`."""
+
+    def __init__(
+        self,
+        cassette: Readable,
+        options: PlayOptions,
+        *,
+        tell: Callable[[Line], None] | None = None,
+    ) -> None:
+        self.options = options
+        self.cassette = cassette
+        self.dialect = dialects.find(cassette.header.dialect)
+        self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
+        self.tapes = Tapes(cassette, feed=options.feed)
+        self.failure: TickdeckError | None = None
+        self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
+        if options.begin is not None or options.end is not None:
+            self.tapes.cut_to(self._begin(options.begin), self._stop(options.end))
+        self.timelines = Timelines(options, self.tapes)
+        self.keys = Keys(good=options.good_keys, bad=options.bad_keys)
+        self.connections: dict[int, Connection] = {}
+        self.clients = 0
+        """How many sockets came so far."""
+        self.changed = asyncio.Event()
+        self.waiting = 0
+        """How many wait for something that may be true whenever a client rests."""
+        self._cutters: dict[str, Cutter] = {}
+        self._past: list[Line] = []
+        self._past_lateness = Lateness()
+        self._alarms: dict[int, Alarm] = {}
+        self._seen: dict[int, int] = {}
+        """By timeline, its moves that clients have been woken for."""
+
+    def open(self) -> None:
+        """The clock runs; in the event loop that serves."""
+        self.clock = Clock()
+
+    def close(self) -> None:
+        """Nothing rings any more."""
+        self.clock.close()
+
+    def place(self, moment: Moment, *, market: str | None = None) -> int:
+        """The position of a moment; times of day are those of a market's exchange, by default the first one's."""
+        markets = self.tapes.recorded
+        zone = self.dialect.zone_of(market or (markets[0] if markets else self.dialect.default_market))
+        zero_ns = self.tapes.zero_ns
+        return position_of(
+            moment,
+            zone=ZoneInfo(zone),
+            zero_wall_ns=self.cassette.wall_ns(zero_ns),
+            end_wall_ns=self.cassette.wall_ns(zero_ns + max(self.tapes.recorded_end_ns, 0)),
+            position_at=lambda wall_ns: self.cassette.offset_of(wall_ns) - zero_ns,
+        )
+
+    def _begin(self, moment: Moment | None) -> int:
+        return 0 if moment is None else max(self.place(moment), 0)
+
+    def _stop(self, moment: Moment | None) -> int | None:
+        return None if moment is None else self.place(moment)
+
+    # -- clients come and go
+
+    def connection(self, path: str) -> Connection:
+        """A new client's connection to the market that a path names."""
+        self.clients += 1
+        market = self.market_of(path)
+        conversation = Conversation(
+            self.wording,
+            market=market,
+            keys=self.keys,
+            not_entitled=Subscriptions(self.options.not_entitled),
+            also=frozenset(map(topic_of, self.tapes.of(market).channels)),
+        )
+        session = Session(
+            self.clients,
+            conversation,
+            market=market,
+            cutter=self._cutter(market),
+            timelines=self.timelines,
+        )
+        connection = Connection(session, clock=self.clock, options=self.options, house=self)
+        self.connections[session.number] = connection
+        return connection
+
+    def gone(self, connection: Connection) -> None:
+        """A client's connection has ended."""
+        del self.connections[connection.session.number]
+        if connection.pump is not None:
+            self._past.append(_row(connection))
+            self._past_lateness.merge(connection.pump.lateness)
+            del self._past[:-REPORTED_PAST]
+        self.changed.set()
+
+    def market_of(self, path: str) -> str:
+        """The market that a request path names; ``/`` is the only one that was recorded, else the usual one."""
+        recorded = self.tapes.recorded
+        only = recorded[0] if len(recorded) == 1 else self.dialect.default_market
+        return self.dialect.market_of(path) or only
+
+    def _cutter(self, market: str) -> Cutter:
+        if market not in self._cutters:
+            self._cutters[market] = Cutter(self.tapes.of(market))
+        return self._cutters[market]
+
+    async def others_heard(self, newcomer: Connection) -> None:
+        """Who hung up before a newcomer came has left before it: else it would join a course that is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                while any(each.hung_up for each in self.connections.values() if each is not newcomer):
+                    self.changed.clear()
+                    await self.changed.wait()
+
+    # -- happenings
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Write it into the journal, tell it, and see what it has brought about."""
+        touched = set()
+        for entry in entries:
+            self.teller.entry(entry)
+            touched.add(entry.timeline)
+            if entry.kind == "authenticated" and self.options.max_connections is not None:
+                self._evict(entry)
+        for timeline in self.timelines:
+            if timeline.number in touched:
+                self.look(timeline)
+        if touched:
+            self.changed.set()
+
+    def look(self, timeline: Timeline) -> None:
+        """See what a timeline has come to, tell it, and set its alarm."""
+        try:
+            happened = timeline.tick(self.clock.now_ns())
+        except TickdeckError as error:
+            self.failed(error)
+            return
+        for entry in happened:
+            self.teller.entry(entry)
+        if happened:
+            self.changed.set()
+        self._set_alarm(timeline)
+        if self._seen.get(timeline.number) != timeline.moves:
+            self._seen[timeline.number] = timeline.moves
+            self.wake(timeline)
+
+    def wake(self, timeline: Timeline) -> None:
+        """Something may be due for its clients."""
+        for connection in list(self.connections.values()):
+            if connection.session.timeline is timeline:
+                connection.wake()
+
+    def rests(self, session: Session) -> None:
+        """Nothing is due for this client now."""
+        if session.timeline is not None and not session.timeline.speed.paced:
+            self.look(session.timeline)
+        if self.waiting:
+            self.changed.set()
+
+    def failed(self, error: TickdeckError) -> None:
+        """The cassette cannot be read where it should: whoever waits hears of it, the others play on."""
+        if self.failure is None:
+            self.teller.line("error", sentence=str(error))
+        self.failure = self.failure or error
+        self.changed.set()
+
+    def _set_alarm(self, timeline: Timeline) -> None:
+        when_ns = timeline.alarm_ns()
+        alarm = self._alarms.get(timeline.number)
+        if alarm is not None and alarm.when_ns == when_ns:
+            return
+        if alarm is not None:
+            self._alarms.pop(timeline.number).cancel()
+        if when_ns is not None:
+            self._alarms[timeline.number] = self.clock.call_at(when_ns, lambda: self._ring(timeline))
+
+    def _ring(self, timeline: Timeline) -> None:
+        self._alarms.pop(timeline.number, None)
+        self.look(timeline)
+
+    def _evict(self, entry: Entry) -> None:
+        """The newcomer is one too many: the eldest of its key and market has to go."""
+        newcomer = self.connections[entry.client or 0].session
+        rivals = [
+            each
+            for each in self.connections.values()
+            if each.session.conversation.key == newcomer.conversation.key
+            and each.session.market == newcomer.market
+            and each.session.ending is None
+            and not each.session.account.left
+        ]
+        for connection in rivals[: -(self.options.max_connections or 0)]:
+            for told in connection.session.evict(self.clock.now_ns()):
+                self.teller.entry(told)
+            connection.wake()
+
+    # -- what it has come to
+
+    def lateness(self) -> Lateness:
+        """That of all clients so far."""
+        lateness = Lateness()
+        lateness.merge(self._past_lateness)
+        for connection in self.connections.values():
+            if connection.pump is not None:
+                lateness.merge(connection.pump.lateness)
+        return lateness
+
+    def rows(self) -> list[Line]:
+        """One row a client, in the order of their coming."""
+        live = [_row(each) for each in self.connections.values() if each.pump is not None]
+        return sorted([*self._past, *live], key=lambda row: str(row["client"]).zfill(9))
+
+    def reset(self) -> None:
+        """As if nobody had come yet."""
+        for alarm in self._alarms.values():
+            alarm.cancel()
+        self._alarms.clear()
+        self._past.clear()
+        self._past_lateness = Lateness()
+        self._seen.clear()
+        self.timelines.clear()
+        self.teller.journal.clear()
+        self.clients = 0
+
+    def end_all(self, ending: Ending) -> None:
+        """End every connection from the server's side."""
+        for connection in list(self.connections.values()):
+            connection.end(ending)
+
+
+def _row(connection: Connection) -> Line:
+    assert connection.pump is not None
+    return client_report(connection.session, digest=connection.pump.digest, lateness=connection.pump.lateness)

@@ -1,0 +1,49 @@
+"""Entries of the journal, kept and told: each as a line with the market time of its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+from tickdeck.mockserver.journal import Entry, Journal
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Line: TypeAlias = dict[str, object]
+"""One happening as a JSON line: ``kind`` and its parts."""
+
+
+class Teller:
+    """Writes the journal, and tells what goes into it. ``wall_ns`` is the recording's wall clock at a position."""
+
+    def __init__(self, wall_ns: Callable[[int], int], tell: Callable[[Line], None] | None) -> None:
+        self.journal = Journal()
+        self._wall_ns = wall_ns
+        self._tell = tell or (lambda line: None)
+
+    def entry(self, entry: Entry) -> None:
+        """Keep it and tell it."""
+        self.journal.add(entry)
+        self._tell(self.line_of(entry))
+
+    def line(self, kind: str, **parts: object) -> None:
+        """Tell what is no client's doing."""
+        self._tell({"kind": kind, **parts})
+
+    def line_of(self, entry: Entry) -> Line:
+        """An entry as a line."""
+        line: Line = {"kind": entry.kind}
+        if entry.client is not None:
+            line["client"] = entry.client
+        if entry.timeline is not None:
+            line["timeline"] = entry.timeline
+        if entry.position_ns is not None:
+            line["position_ns"] = entry.position_ns
+            line["market_time"] = self.market_time(entry.position_ns)
+        return {**line, **entry.parts}
+
+    def market_time(self, position_ns: int) -> str:
+        """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
+        moment = _EPOCH + timedelta(microseconds=self._wall_ns(max(position_ns, 0)) // 1000)
+        return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,111 @@
+"""Waiting for what is to come: a start, an end, everybody's leaving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from tickdeck.mockserver.listening import Listening
+from tickdeck.mockserver.options import SECOND
+from tickdeck.mockserver.rest import RestDesk
+from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.stage import Stage
+from tickdeck.mockserver.timeline import Timeline
+
+ALONE_NS: Final = SECOND
+"""How long nothing must be connected before everybody counts as having left."""
+
+
+class Waits:
+    """Each returns once its condition holds, and raises what made that impossible."""
+
+    def __init__(self, stage: Stage, desk: RestDesk) -> None:
+        self.server: Listening | None = None
+        self._stage = stage
+        self._desk = desk
+
+    async def started(self) -> None:
+        """Until a timeline has started."""
+        await self._until(lambda: any(timeline.started for timeline in self._stage.timelines))
+
+    async def finished(self) -> None:
+        """Until a timeline has come to its end and its clients were sent all of it."""
+        await self._until(self._has_finished)
+
+    async def delivered(self) -> None:
+        """Until everything that is due by now has left for every client."""
+        await self._until(self._has_delivered)
+
+    async def left(self) -> None:
+        """Until no socket is connected, whatever else has happened."""
+        while self._stage.connections:
+            self._stage.changed.clear()
+            await self._stage.changed.wait()
+
+    async def client(self) -> None:
+        """Until anybody came, by socket or by request."""
+        await self._until(lambda: bool(self._stage.clients or self._desk.asked))
+
+    async def done(self) -> None:
+        """Until the tape has ended and every client has read it or left (what ``--once`` waits for)."""
+        await self._until(self._is_done)
+
+    def situation(self) -> str:
+        """Where the clients stand, in words: ``it never started: 1 client, authenticated, no subscription``."""
+        sessions = [connection.session for connection in self._stage.connections.values()]
+        return situation(sessions, self._stage.timelines)
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        stage = self._stage
+        stage.waiting += 1
+        try:
+            while not true():
+                if stage.failure is not None:
+                    raise stage.failure
+                stage.changed.clear()
+                await stage.changed.wait()
+        finally:
+            stage.waiting -= 1
+
+    def _has_finished(self) -> bool:
+        return any(timeline.finished and self._all_read(timeline) for timeline in self._stage.timelines)
+
+    def _has_delivered(self) -> bool:
+        now_ns = self._stage.clock.now_ns()
+        return all(each.is_up_to(now_ns) for each in self._stage.connections.values())
+
+    def _all_read(self, timeline: Timeline) -> bool:
+        connections = self._stage.connections.values()
+        return all(each.has_read for each in connections if each.session.timeline is timeline)
+
+    def _is_done(self) -> bool:
+        if self._stage.tapes.end_ns < 0:
+            return bool(self._stage.clients or self._desk.asked) and self._everybody_left()
+        timelines = [timeline for timeline in self._stage.timelines if timeline.joined]
+        return bool(timelines) and all(
+            timeline.over or (timeline.finished and self._all_read(timeline)) for timeline in timelines
+        )
+
+    def _everybody_left(self) -> bool:
+        """Nothing is connected, and was not for a moment: a REST client may open a connection a request."""
+        if self.server is None or self.server.connections:
+            return False
+        alone_at_ns = self.server.alone_since_ns + ALONE_NS
+        clock = self._stage.clock
+        if (now_ns := clock.now_ns()) < alone_at_ns:
+            clock.call_at(alone_at_ns, self._stage.changed.set)
+        return now_ns >= alone_at_ns
+
+
+def situation(sessions: Sequence[Session], timelines: Iterable[Timeline]) -> str:
+    """Where the clients stand, in words, for an error about a wait that was in vain."""
+    timelines = list(timelines)
+    if any(timeline.started for timeline in timelines):
+        return "it is playing" if not all(timeline.finished for timeline in timelines) else "it has ended"
+    if not sessions:
+        return "it never started: no client"
+    clients = f"{len(sessions)} client{'s' if len(sessions) > 1 else ''}"
+    known = [session for session in sessions if session.timeline is not None]
+    auth = "authenticated" if len(known) == len(sessions) else f"{len(known)} authenticated"
+    held = any(session.account.intervals for session in sessions)
+    return f"it never started: {clients}, {auth}, {'subscribed' if held else 'no subscription'}"
