@@ -19,7 +19,7 @@ by parsing it; the tests hold the three ways against each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -50,16 +50,19 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*+")
 class Stretch:
     """Frames back to back as they cross the wire, with their event index.
 
-    ``headers`` are the bytes that belong to no payload; event ``i`` is
-    ``wire[starts[i]:ends[i]]`` on ``channels[ids[i]]``.
+    ``headers`` are the bytes that belong to no payload, ``events`` how many events
+    there are, ``present`` the numbers in ``channels`` of those that occur. By event,
+    ``rows`` are where each begins, where it ends, and the number of its channel;
+    they are asked for only where they are needed, for to unpack them takes as long
+    as to move most frames.
     """
 
     wire: bytes
     headers: bytes
-    starts: Sequence[int]
-    ends: Sequence[int]
-    ids: Sequence[int]
+    events: int
+    present: Sequence[int]
     channels: Sequence[str]
+    rows: Callable[[], tuple[Sequence[int], Sequence[int], Sequence[int]]]
 
 
 class UnevenError(Exception):
@@ -90,9 +93,9 @@ class EventMover:
 
     def stretch(self, stretch: Stretch) -> bytes | None:
         """All of a stretch, moved, as long as it was; ``None`` if it has to be done event by event."""
-        if not _is_flat(stretch.wire, len(stretch.starts), stretch.headers):
+        if not _is_flat(stretch.wire, stretch.events, stretch.headers):
             return None
-        kinds = {number: _kind(stretch.channels[number]) for number in set(stretch.ids)}
+        kinds = {number: _kind(stretch.channels[number]) for number in stretch.present}
         try:
             moved = self._flat(stretch.wire, ())
             for types, keys in OF_TYPES:
@@ -120,8 +123,9 @@ class EventMover:
 
     def _some(self, text: bytes, keys: Iterable[str], stretch: Stretch, ids: set[int]) -> bytes:
         """Moves keys where they lie in an event on one of the channels ``ids``."""
-        mine = [event for event, number in enumerate(stretch.ids) if number in ids]
-        edges = chain.from_iterable((stretch.starts[event], stretch.ends[event]) for event in mine)
+        starts, ends, numbers = stretch.rows()
+        mine = [event for event, number in enumerate(numbers) if number in ids]
+        edges = chain.from_iterable((starts[event], ends[event]) for event in mine)
         parts = [text[start:end] for start, end in pairwise((0, *edges, len(text)))]
         # JSON can have no NUL in it, neither in a string nor between its marks.
         moved = self._flat_keys(b"\0".join(parts[1::2]), keys).split(b"\0")

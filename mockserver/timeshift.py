@@ -157,7 +157,14 @@ class Shifter:
 def moved_lane(lane: Lane, channels: tuple[str, ...], mover: Mover) -> Lane:
     """A lane, moved; only where numbers change their length do its columns change, too."""
     headers = b"".join(map(lane.wire.__getitem__, map(slice, lane.starts, lane.payload_starts)))
-    stretch = Stretch(lane.wire, headers, lane.event_starts, lane.event_ends, lane.event_channels, channels)
+    stretch = Stretch(
+        lane.wire,
+        headers,
+        lane.first_event[-1],
+        lane.channel_ids,
+        channels,
+        lambda: (lane.event_starts, lane.event_ends, lane.event_channels),
+    )
     moved = mover.stretch(stretch)
     return _event_by_event(lane, mover) if moved is None else ShiftedLane(lane, moved)
 
