@@ -1,4 +1,8 @@
-"""A lane with other bytes in the same places: what becomes of one whose moments are moved."""
+"""What becomes of a lane whose moments are moved: other bytes, nearly always in the same places.
+
+It knows the lane it came from, row by row the same, for the tape digest covers what
+was recorded: see `as_recorded`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,12 @@ from tickdeck.cassette.chunks import Lane
 
 
 class ShiftedLane:
-    """A lane as it was recorded, with ``wire`` in place of its own; every column is the recorded lane's."""
+    """``wire`` in place of a lane's own. Where numbers changed their length, ``places`` says where all lies now."""
 
-    def __init__(self, recorded: Lane, wire: bytes) -> None:
+    def __init__(self, recorded: Lane, wire: bytes, places: Lane | None = None) -> None:
         self.recorded = recorded
         self.wire = wire
+        self._places = recorded if places is None else places
 
     @property
     def track(self) -> int:
@@ -37,12 +42,12 @@ class ShiftedLane:
     @property
     def starts(self) -> Sequence[int]:
         """See `Lane`."""
-        return self.recorded.starts
+        return self._places.starts
 
     @property
     def payload_starts(self) -> Sequence[int]:
         """See `Lane`."""
-        return self.recorded.payload_starts
+        return self._places.payload_starts
 
     @property
     def first_event(self) -> Sequence[int]:
@@ -57,12 +62,12 @@ class ShiftedLane:
     @property
     def event_starts(self) -> Sequence[int]:
         """See `Lane`."""
-        return self.recorded.event_starts
+        return self._places.event_starts
 
     @property
     def event_ends(self) -> Sequence[int]:
         """See `Lane`."""
-        return self.recorded.event_ends
+        return self._places.event_ends
 
     @property
     def event_channels(self) -> Sequence[int]:
@@ -78,3 +83,8 @@ class ShiftedLane:
     def postings(self) -> Mapping[int, Sequence[int]]:
         """See `Lane`."""
         return self.recorded.postings
+
+
+def as_recorded(lane: Lane) -> Lane:
+    """The lane as it is on the cassette; itself if it is not moved."""
+    return lane.recorded if isinstance(lane, ShiftedLane) else lane

@@ -8,7 +8,7 @@ in between and the shift is no multiple of 24 hours. It stays one constant if th
 itself runs over a change of the clock.
 
 A chunk is moved when it is loaded, ahead of everything that cuts and sends it. What the
-tape digest covers is what was recorded: `tickdeck.mockserver.tape` keeps both.
+tape digest covers is what was recorded: `tickdeck.mockserver.shiftedlane` keeps both.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _event_by_event(lane: Lane, mover: Mover) -> Lane:
             frames += (gap, events[event])
         frames.append(between[-1])
         starts.append(at + len(between[-1]))
-    return BuiltLane(
+    places = BuiltLane(
         lane.track,
         lane.seqs,
         lane.offsets,
@@ -211,3 +211,4 @@ def _event_by_event(lane: Lane, mover: Mover) -> Lane:
         lane.event_channels,
         lane.postings,
     )
+    return ShiftedLane(lane, places.wire, places)

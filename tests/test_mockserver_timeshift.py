@@ -19,6 +19,7 @@ from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.polygon import POLYGON
 from tickdeck.dialects.polygon_events import events
 from tickdeck.mockserver.playhead import MAX, Speed
+from tickdeck.mockserver.shiftedlane import as_recorded
 from tickdeck.mockserver.timeshift import (
     MOST_MS,
     Shifter,
@@ -206,6 +207,7 @@ def test_where_moments_get_more_digits_the_columns_follow() -> None:
     lane, channels = lane_of(*before)
     moved = moved_lane(lane, channels, POLYGON.mover(Shift(HOUR_MS, None)))
     assert rows_of(moved) == rows_of(lane_of(*after)[0])
+    assert as_recorded(moved) is lane
 
 
 @pytest.mark.parametrize("room", [126, 1 << 16])
