@@ -9,7 +9,9 @@ from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.records import Sender
 from tickdeck.cassette.redaction import SecretPlaces
 from tickdeck.dialects.dialogue import Dialogue
+from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.profiles import Wording
+from tickdeck.dialects.timefields import Stretch
 
 
 class Learner(Protocol):
@@ -17,6 +19,27 @@ class Learner(Protocol):
 
     def feed(self, sender: Sender, payload: bytes) -> Mapping[str, str] | None:
         """All that is known by now, if this text frame taught something."""
+        ...
+
+
+class Mover(Protocol):
+    """Moves what the service said in time, by one shift; only digits change."""
+
+    @property
+    def shift(self) -> Shift:
+        """By how much."""
+        ...
+
+    def event(self, event: bytes) -> bytes:
+        """One event."""
+        ...
+
+    def stretch(self, stretch: Stretch) -> bytes | None:
+        """Many frames at once, as long as they were; ``None`` if it has to be done event by event."""
+        ...
+
+    def body(self, body: bytes) -> bytes:
+        """The body of a REST answer, of JSON."""
         ...
 
 
@@ -86,6 +109,10 @@ class Dialect(Protocol):
 
     def event_time_ns(self, event: bytes) -> int | None:
         """When an event says it was, in nanoseconds since 1970."""
+        ...
+
+    def mover(self, shift: Shift) -> Mover:
+        """What moves events and bodies by this shift."""
         ...
 
     def wording(self, name: str | None, learned: Mapping[str, str]) -> Wording:

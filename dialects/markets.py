@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from tickdeck.dialects.moments import unit_of
+
 DEFAULT_MARKET: Final = "stocks"
 """What ``/`` is taken for where nothing else decides."""
 
@@ -126,9 +128,6 @@ def _exchange(market: str) -> str:
 _TIME_FIELDS: Final = ("t", "s", "e")
 """Where an event says when it was: most in ``t``, aggregates in ``s`` (start) and ``e`` (end)."""
 
-_UNITS: Final = ((10**17, 1), (10**14, 1_000), (10**11, 1_000_000))
-"""At least this large, a number counts units of so many nanoseconds since 1970."""
-
 
 def event_time_ns(event: bytes) -> int | None:
     """When an event says it was, in nanoseconds since 1970; ``None`` if it does not say.
@@ -149,4 +148,5 @@ def event_time_ns(event: bytes) -> int | None:
 def _nanoseconds(value: object) -> int | None:
     if not isinstance(value, int):
         return None
-    return next((value * unit for least, unit in _UNITS if least <= value < least * 1000), None)
+    unit = unit_of(value)
+    return None if unit is None else value * unit

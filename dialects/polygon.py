@@ -11,9 +11,20 @@ from tickdeck.dialects import markets as trading
 from tickdeck.dialects import profiles as eras
 from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.learning import ProfileLearner
+from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.polygon_events import PolygonIndexer
 from tickdeck.dialects.polygon_secrets import PLACES
 from tickdeck.dialects.profiles import Wording
+from tickdeck.dialects.resttimes import moved_body
+from tickdeck.dialects.timefields import EventMover
+
+
+class PolygonMover(EventMover):
+    """See `tickdeck.dialects.base.Mover`."""
+
+    def body(self, body: bytes) -> bytes:
+        """See `resttimes.moved_body`."""
+        return moved_body(body, self.shift)
 
 
 class Polygon:
@@ -48,6 +59,10 @@ class Polygon:
     def event_time_ns(self, event: bytes) -> int | None:
         """See `markets.event_time_ns`."""
         return trading.event_time_ns(event)
+
+    def mover(self, shift: Shift) -> PolygonMover:
+        """See `timefields` and `resttimes`."""
+        return PolygonMover(shift)
 
     def wording(self, name: str | None, learned: Mapping[str, str]) -> Wording:
         """See `profiles.wording`."""

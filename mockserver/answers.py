@@ -1,23 +1,26 @@
 """From a recorded interaction to what a client is answered.
 
-Recorded bytes are served as they are. Four things alone may differ, and each has a
+Recorded bytes are served as they are. Five things alone may differ, and each has a
 reason: fields that belonged to the recorded connection (hop-by-hop, and two that
 would send a client elsewhere for months) are not served; addresses at the upstream's
 origins become this server's, in text bodies, `Location` and `Link`; a compressed
 body is opened when an address in it changes (then closed again with fixed settings)
-or when the client does not read its coding (then served plain); and Content-Length
-is made right.
+or when the client does not read its coding (then served plain); where the tape is
+moved in time, so are the moments in a body of JSON (which is opened for it, too) and
+the field Date; and Content-Length is made right.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from tickdeck.cassette.codings import accepts, closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs, Interaction
+from tickdeck.dialects.base import Mover
+from tickdeck.dialects.moments import Shift, moved_fixdate
 from tickdeck.dialects.origins import Origins
 
 _NOT_SERVED: Final = frozenset(
@@ -28,6 +31,7 @@ _DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BREAKS: Final = re.compile(rb"[\r\n\x00]")
 _TEXT: Final = re.compile(rb"text/|[^;]*(?:json|xml|csv|javascript|x-www-form-urlencoded)", re.IGNORECASE)
+_JSON: Final = re.compile(rb"[^;]*json", re.IGNORECASE)
 _BODILESS: Final = frozenset((204, 304))
 _PARTIAL: Final = 206
 
@@ -60,12 +64,22 @@ class _Body:
 
 
 def answer_of(
-    interaction: Interaction, *, method: str, accept_encoding: str | None, origins: Origins
+    interaction: Interaction,
+    *,
+    method: str,
+    accept_encoding: str | None,
+    origins: Origins,
+    mover: Mover | None = None,
 ) -> Answer:
-    """The answer to ``method`` from a client with this Accept-Encoding field (``None``: it sent none)."""
+    """The answer to ``method`` from a client with this Accept-Encoding field (``None``: it sent none).
+
+    ``mover`` moves it in time, if the tape is moved.
+    """
     headers = _served(interaction.response_headers)
-    body = _body(interaction, headers, accept_encoding, origins)
-    headers, moved = _readdressed(headers, origins)
+    body = _body(interaction, headers, accept_encoding, _change(interaction, headers, origins, mover))
+    headers, readdressed = _readdressed(headers, origins)
+    if mover is not None:
+        headers = _redated(headers, mover.shift)
     if body.data != interaction.body:
         headers = _without(headers, _DIGESTS)
     if not body.coded:
@@ -76,7 +90,7 @@ def answer_of(
         reason="" if _BREAKS.search(interaction.reason.encode("utf-8", "replace")) else interaction.reason,
         headers=_with_length(headers, length),
         body=data,
-        rewritten=body.rewritten + moved,
+        rewritten=body.rewritten + readdressed,
         complete=interaction.complete,
         trouble=body.trouble,
     )
@@ -98,26 +112,42 @@ def _served(headers: HeaderPairs) -> HeaderPairs:
     )
 
 
+def _change(
+    interaction: Interaction, headers: HeaderPairs, origins: Origins, mover: Mover | None
+) -> Callable[[bytes], tuple[bytes, int]] | None:
+    """What is to be done with the plain body, and counts addresses; ``None`` if it is not to be looked into."""
+    types = [value.strip() for value in _values(headers, b"content-type")]
+    # A part's bytes are counted in Content-Range.
+    if interaction.status == _PARTIAL or not all(map(_TEXT.match, types)):
+        return None
+    if mover is None or not (types and all(map(_JSON.match, types))):
+        return origins.rewrite
+    move = mover.body
+    return lambda plain: origins.rewrite(move(plain))
+
+
 def _body(
-    interaction: Interaction, headers: HeaderPairs, accept_encoding: str | None, origins: Origins
+    interaction: Interaction,
+    headers: HeaderPairs,
+    accept_encoding: str | None,
+    change: Callable[[bytes], tuple[bytes, int]] | None,
 ) -> _Body:
     field = b",".join(_values(headers, b"content-encoding")).decode("latin-1")
     codings = () if interaction.decoded else codings_of(field)
-    textual = all(_TEXT.match(value.strip()) for value in _values(headers, b"content-type"))
-    rewritable = textual and interaction.status != _PARTIAL  # a part's bytes are counted in Content-Range
     if not codings:
-        changed, count = origins.rewrite(interaction.body) if rewritable else (interaction.body, 0)
+        changed, count = change(interaction.body) if change else (interaction.body, 0)
         return _Body(changed, coded=False, rewritten=count)
     accepted = all(accepts(accept_encoding, coding) for coding in codings)
-    if (accepted and not rewritable) or not interaction.body:
+    if (accepted and not change) or not interaction.body:
         return _Body(interaction.body, coded=True)
     plain = opened(interaction.body, codings)
     if plain is None:
         return _Body(interaction.body, coded=True, trouble=_unopened(interaction, codings))
-    changed, count = origins.rewrite(plain) if rewritable else (plain, 0)
+    changed, count = change(plain) if change else (plain, 0)
     if not accepted:
         return _Body(changed, coded=False, rewritten=count)
-    return _Body(closed(changed, codings) if count else interaction.body, coded=True, rewritten=count)
+    data = interaction.body if changed == plain else closed(changed, codings)
+    return _Body(data, coded=True, rewritten=count)
 
 
 def _unopened(interaction: Interaction, codings: Iterable[str]) -> str:
@@ -136,6 +166,15 @@ def _readdressed(headers: HeaderPairs, origins: Origins) -> tuple[HeaderPairs, i
             total += count
         pairs.append((name, value))
     return tuple(pairs), total
+
+
+def _redated(headers: HeaderPairs, shift: Shift) -> HeaderPairs:
+    return tuple(
+        (name, moved_fixdate(value.decode("latin-1"), shift).encode("latin-1"))
+        if name.lower() == b"date"
+        else (name, value)
+        for name, value in headers
+    )
 
 
 def _extent(interaction: Interaction, method: str, data: bytes) -> tuple[bytes, bytes | None]:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from tickdeck.cassette.codings import accepts, closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs, Interaction
+from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.answers import Answer, answer_of
 
 UPSTREAM = (
@@ -328,3 +330,68 @@ def test_what_is_closed_opens_again(body: bytes, codings: tuple[str, ...]) -> No
 
 def test_the_gzip_we_write_is_gzip_to_others() -> None:
     assert gzip.decompress(closed(PAGE, ("gzip",))) == PAGE
+
+
+HOUR = POLYGON.mover(Shift(3_600_000, None))
+EARLY = b'{"results":[{"t":999999999999}],"next_url":"https://api.polygon.io/x"}'
+LATER = b'{"results":[{"t":1000003599999}],"next_url":"http://127.0.0.1:8420/x"}'
+
+
+def moved(interaction: Interaction, *, accept_encoding: str | None = "gzip") -> Answer:
+    return answer_of(interaction, method="GET", accept_encoding=accept_encoding, origins=ORIGINS, mover=HOUR)
+
+
+def test_moments_of_a_body_and_the_date_of_an_answer_move_with_the_tape() -> None:
+    others = (
+        (b"Last-Modified", b"Fri, 27 Dec 2019 23:30:31 GMT"),
+        (b"Expires", b"Fri, 27 Dec 2019 23:30:31 GMT"),
+        (b"Content-Type", b"application/json; charset=utf-8"),
+    )
+    headers = (
+        (b"DATE", b"Fri, 27 Dec 2019 23:30:31 GMT"),
+        (b"Content-Length", b"%d" % len(EARLY)),
+        *others,
+        (b"Content-MD5", b"x"),
+    )
+    made = moved(recorded(EARLY, headers))
+    assert (made.body, made.rewritten) == (LATER, 1)
+    assert made.headers == (
+        (b"DATE", b"Sat, 28 Dec 2019 00:30:31 GMT"),
+        (b"Content-Length", b"%d" % len(LATER)),
+        *others,
+    )
+
+
+def test_without_a_shift_body_and_date_are_those_of_the_recording() -> None:
+    headers = (*JSON, (b"Date", b"Fri, 27 Dec 2019 23:30:31 GMT"), (b"Content-Length", b"18"))
+    made = answer(recorded(b'{"t":999999999999}', headers))
+    assert (made.headers, made.body) == (headers, b'{"t":999999999999}')
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"zstd"])
+def test_a_compressed_body_is_opened_to_be_moved_and_closed_again(coding: bytes) -> None:
+    made = moved(coded(EARLY, coding), accept_encoding=coding.decode())
+    assert opened(made.body, codings_of(coding.decode())) == LATER
+    assert (b"Content-Length", b"%d" % len(made.body)) in made.headers
+
+
+def test_a_compressed_body_in_which_nothing_moves_is_served_as_it_came() -> None:
+    interaction = replace(coded(b"{}", b"gzip"), body=gzip.compress(b"{}", mtime=99))
+    assert moved(interaction).body == interaction.body
+
+
+def test_a_client_that_does_not_read_the_coding_gets_the_moved_body_plain() -> None:
+    assert moved(coded(EARLY, b"gzip"), accept_encoding=None).body == LATER
+
+
+@pytest.mark.parametrize(
+    "interaction",
+    [
+        recorded(b"t\n999999999999\n", ((b"Content-Type", b"text/csv"),)),
+        recorded(b'{"t":999999999999}', ((b"Content-Type", b"text/html"),)),
+        recorded(b'{"t":999999999999}', ()),
+        recorded(b'{"t":999999999999}', status=206),
+    ],
+)
+def test_what_is_not_a_whole_body_of_json_does_not_move(interaction: Interaction) -> None:
+    assert moved(interaction).body == interaction.body
