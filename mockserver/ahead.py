@@ -57,13 +57,18 @@ class Ahead:
                 self._worker.start()
             self._changed.notify()
 
-    def close(self) -> None:
-        """End the thread; what is asked for from now on is decoded where it is asked."""
+    def forget(self) -> None:
+        """What was made ready is not wanted any more: it would be made otherwise now."""
         with self._changed:
-            self._closed = True
             for future in self._made.values():
                 future.cancel()
             self._made.clear()
+
+    def close(self) -> None:
+        """End the thread; what is asked for from now on is decoded where it is asked."""
+        self.forget()
+        with self._changed:
+            self._closed = True
             self._changed.notify()
         if self._worker is not None:
             self._worker.join()

@@ -23,7 +23,7 @@ from tickdeck.mockserver.course import leg_of, seq_of
 from tickdeck.mockserver.cutter import wants
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.moments import parse_duration, parse_moment
-from tickdeck.mockserver.playhead import parse_speed
+from tickdeck.mockserver.playhead import REAL_TIME, parse_speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session
@@ -32,6 +32,7 @@ from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import Stub
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.timeline import Timeline
+from tickdeck.mockserver.timeshift import Target
 from tickdeck.mockserver.waits import Waits
 
 MOST_FRAMES: Final = 1_000_000
@@ -72,6 +73,9 @@ class Controls:
     def speed(self, speed: str | float | Fraction, *, timeline: int | None = None) -> Line:
         """Go on at another speed: a factor, ``max``, ``step`` or ``lockstep``."""
         wanted = parse_speed(speed)
+        shift = self._stage.options.time_shift
+        if shift is not None and shift.to is Target.NOW and wanted != REAL_TIME:
+            raise UsageError("the tape is moved to now, which needs speed 1")
         for each in self._chosen(timeline):
             steering.set_speed(each, wanted, self._now)
             self._did(each, "speed", speed=str(wanted))

@@ -36,7 +36,8 @@ class Cut(Protocol):
     """A piece of tape for one set of channels: frame ``i`` of its ``frames`` is ``wire[starts[i]:starts[i + 1]]``.
 
     ``wire`` and ``frames`` cost nothing. The rows of a piece that is wanted whole are
-    unpacked when first asked for: who sends all of it need not ask.
+    unpacked when first asked for: who sends all of it need not ask. ``recorded`` is the
+    same cut of what was recorded, where the tape is moved in time.
     """
 
     @property
@@ -49,6 +50,8 @@ class Cut(Protocol):
     def positions(self) -> Sequence[int]: ...
     @property
     def starts(self) -> Sequence[int]: ...
+    @property
+    def recorded(self) -> Cut | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class PartCut:
     positions: Sequence[int]
     starts: Sequence[int]
     wire: bytes
+    recorded: Cut | None = None
 
     @property
     def frames(self) -> int:
@@ -93,6 +97,10 @@ class WholeCut:
     @property
     def starts(self) -> Sequence[int]:
         return self.view.lanes[0].starts
+
+    @property
+    def recorded(self) -> Cut | None:
+        return None if self.view.recorded is None else WholeCut(self.view.recorded)
 
 
 class Verdicts(dict[str, bool]):
@@ -165,7 +173,8 @@ class Cutter:
         else:
             rows, starts, wire = _merged(view, picks)
         take = taker(rows)
-        return PartCut(take(view.seq_list), take(view.position_list), starts, wire)
+        recorded = None if view.recorded is None else self._cut(view.recorded, verdicts)
+        return PartCut(take(view.seq_list), take(view.position_list), starts, wire, recorded)
 
     def _pick(self, view: View, at: int, verdicts: Verdicts) -> Picked:
         lane, names = view.lanes[at], view.names[at]
@@ -224,4 +233,5 @@ def _merged(view: View, picks: Sequence[tuple[Lane, Picked]]) -> tuple[list[int]
 
 
 def _weight(cut: Cut) -> int:
-    return len(cut.wire) + _ROW_WEIGHT * cut.frames
+    recorded = 0 if cut.recorded is None else len(cut.recorded.wire)
+    return len(cut.wire) + recorded + _ROW_WEIGHT * cut.frames

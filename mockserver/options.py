@@ -23,6 +23,7 @@ from tickdeck.mockserver.choices import (
 from tickdeck.mockserver.moments import Moment, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
 from tickdeck.mockserver.shelf import Repeats
+from tickdeck.mockserver.timeshift import TimeShift, parse_time_shift
 
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -50,7 +51,7 @@ class PlayOptions:
     end: Moment | None = None
     idle_cap_ns: int | None = None
     gaps: Gaps = Gaps.SILENCE
-    time_shift: str | None = None
+    time_shift: TimeShift | None = None
     repeats: Repeats | None = None
     stubs: Mapping[str, str | bytes] = field(default_factory=dict)
     profile: str | None = None
@@ -118,8 +119,9 @@ class OptionWords(TypedDict, total=False):
 def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
     """`PlayOptions` from the words a person uses; `UsageError` for a word, or a pair of them, that makes no sense."""
     keys, cap, repeats = words.get("keys"), words.get("idle_cap"), words.get("repeats")
+    speed, shift = parse_speed(words.get("speed", 1)), words.get("time_shift")
     options = PlayOptions(
-        speed=parse_speed(words.get("speed", 1)),
+        speed=speed,
         start_on=_start_of(words.get("start_on", "subscribe")),
         settle_ns=_nanoseconds("settle", words.get("settle", 0.05)),
         timeline=_choice(TimelineOf, "timeline", words.get("timeline", "key")),
@@ -129,7 +131,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         end=_moment("to", words.get("end")),
         idle_cap_ns=None if cap is None else _nanoseconds("idle cap", cap),
         gaps=_choice(Gaps, "gaps", words.get("gaps", "silence")),
-        time_shift=words.get("time_shift"),
+        time_shift=None if shift is None else parse_time_shift(shift, speed=speed),
         repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
         stubs=dict(words.get("stubs", {})),
         profile=words.get("profile"),

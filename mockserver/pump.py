@@ -167,7 +167,7 @@ class Pump:
     def _account(self, batch: Batch, now_ns: int) -> None:
         if not batch.frames:
             return
-        self.digest.update(batch.wire)
+        self.digest.update(batch.wire if batch.recorded is None else batch.recorded)
         timeline = self._session.timeline
         deadline = None if timeline is None else timeline.deadline(batch.position_ns)
         if deadline is not None:

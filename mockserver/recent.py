@@ -29,6 +29,13 @@ class Room:
         """What is kept under ``key`` was used just now."""
         self._kept.move_to_end(key)
 
+    def clear(self) -> None:
+        """Nothing is kept any more."""
+        for _, forget in self._kept.values():
+            forget()
+        self._kept.clear()
+        self.taken = 0
+
     def keep(self, key: tuple[int, Hashable], weight: int, forget: Callable[[], object]) -> None:
         """Something new is kept; ``forget`` is called when it has to make way."""
         self._kept[key] = weight, forget

@@ -49,13 +49,15 @@ class Batch:
     """Bytes for the socket: whole frames, the first of which was due at ``position_ns``.
 
     ``frames`` counts frames of the tape; a status is none. With an ``ending`` it is
-    the last batch.
+    the last batch. ``recorded`` are the bytes that the tape digest covers: those of
+    the recording, where the tape is moved in time.
     """
 
     wire: bytes | memoryview
     frames: int
     position_ns: int
     ending: Ending | None = None
+    recorded: bytes | memoryview | None = None
 
 
 NOTHING_YET: Final = Batch(b"", 0, -1)
@@ -180,6 +182,10 @@ class Reel:
         behind = self._piece + 1
         return self._tape.starts_at(behind) if behind < self._tape.pieces else None
 
+    def look_again(self) -> None:
+        """The tape has been moved in time: what was cut of it before is no longer true."""
+        self._cut = None
+
     def frame_at(self, seq: int) -> tuple[int, int] | None:
         """Sequence and position of the first frame, at or behind ``seq``, that it is sent with all it has asked for."""
         wanted = self._wanted_soon()
@@ -235,7 +241,8 @@ class Reel:
         position_ns = self._tape.starts_at(self._piece) if isinstance(cut, WholeCut) else cut.positions[0]
         self._sent_on_leg += cut.frames
         self._next_piece()
-        return Batch(cut.wire, cut.frames, position_ns)
+        recorded = None if cut.recorded is None else cut.recorded.wire
+        return Batch(cut.wire, cut.frames, position_ns, recorded=recorded)
 
     def _slice(self, cut: Cut, until: int, limit: int) -> Batch | None:
         row = self._row
@@ -246,8 +253,8 @@ class Reel:
         self._row = behind = max(row + 1, min(behind, fits))
         self._seq = cut.seqs[behind - 1] + 1
         self._sent_on_leg += behind - row
-        wire = memoryview(cut.wire)[cut.starts[row] : cut.starts[behind]]
-        return Batch(wire, behind - row, cut.positions[row])
+        recorded = None if cut.recorded is None else _part(cut.recorded, row, behind)
+        return Batch(_part(cut, row, behind), behind - row, cut.positions[row], recorded=recorded)
 
     def _next_piece(self) -> None:
         self._seq = max(self._seq, self._tape.seq_after(self._piece))
@@ -283,6 +290,10 @@ class Reel:
             if self._piece + 1 < self._tape.pieces:
                 self._tape.prepare(self._piece + 1)
         return self._cut
+
+
+def _part(cut: Cut, row: int, behind: int) -> memoryview:
+    return memoryview(cut.wire)[cut.starts[row] : cut.starts[behind]]
 
 
 def _change(wanted: Subscriptions, change: Change) -> None:

@@ -74,8 +74,11 @@ class RestDesk:
             self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence)])
             return _refuse(not_recorded(found.sentence))
         self._served += 1
+        self._stage.fix_time()
+        shifter = self._stage.shifter
         answer = answer_of(
             found,
+            mover=None if shifter is None else shifter.mover,
             method=request.method,
             accept_encoding=request.headers.get("Accept-Encoding"),
             origins=Origins(self._origins, own=own),

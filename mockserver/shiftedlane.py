@@ -20,6 +20,11 @@ class ShiftedLane:
         self._places = recorded if places is None else places
 
     @property
+    def view(self) -> memoryview:
+        """See `Lane`."""
+        return memoryview(self.wire)
+
+    @property
     def track(self) -> int:
         """See `Lane`."""
         return self.recorded.track

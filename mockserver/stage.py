@@ -14,6 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tickdeck import dialects
+from tickdeck.cassette.chunks import Chunk
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import topic_of
@@ -33,6 +34,7 @@ from tickdeck.mockserver.tape import Tapes
 from tickdeck.mockserver.telling import Line, Teller
 from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.timelines import Timelines
+from tickdeck.mockserver.timeshift import Shifter, describe
 from tickdeck.mockserver.waker import Alarm
 
 HEARD_WITHIN_S: Final = 1.0
@@ -56,10 +58,13 @@ class Stage:
         self.cassette = cassette
         self.dialect = dialects.find(cassette.header.dialect)
         self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
-        self._ahead = Ahead(cassette.chunk)
+        self.shifter: Shifter | None = None
+        self._ahead = Ahead(self._chunk)
         self.tapes = Tapes(cassette, feed=options.feed, loader=self._ahead)
         self.failure: TickdeckError | None = None
         self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
+        if options.time_shift is not None:
+            self.shifter = Shifter(options.time_shift, self.dialect, zone=self.zone)
         if options.begin is not None or options.end is not None:
             self.tapes.cut_to(self._begin(options.begin), self._stop(options.end))
         self.timelines = Timelines(options, self.tapes)
@@ -88,16 +93,37 @@ class Stage:
 
     def place(self, moment: Moment, *, market: str | None = None) -> int:
         """The position of a moment; times of day are those of a market's exchange, by default the first one's."""
-        markets = self.tapes.recorded
-        zone = self.dialect.zone_of(market or (markets[0] if markets else self.dialect.default_market))
+        zone = self.zone if market is None else ZoneInfo(self.dialect.zone_of(market))
         zero_ns = self.tapes.zero_ns
         return position_of(
             moment,
-            zone=ZoneInfo(zone),
+            zone=zone,
             zero_wall_ns=self.cassette.wall_ns(zero_ns),
             end_wall_ns=self.cassette.wall_ns(zero_ns + max(self.tapes.recorded_end_ns, 0)),
             position_at=lambda wall_ns: self.cassette.offset_of(wall_ns) - zero_ns,
         )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The exchange zone of the first market that was recorded."""
+        return ZoneInfo(self.dialect.zone_of((*self.tapes.recorded, self.dialect.default_market)[0]))
+
+    def _chunk(self, number: int) -> Chunk:
+        """A chunk, moved in time once that is known; asked for in a thread, too."""
+        chunk = self.cassette.chunk(number)
+        return chunk if self.shifter is None else self.shifter.chunk(chunk)
+
+    def fix_time(self) -> None:
+        """The first start, or the first answer: from now on the tape is moved by one constant."""
+        if self.shifter is None or self.shifter.mover is not None:
+            return
+        tape_wall_ns = self.cassette.wall_ns(self.tapes.zero_ns + self.tapes.begin_ns)
+        shift = self.shifter.start(tape_wall_ns=tape_wall_ns, now_wall_ns=self.clock.wall_ns())
+        self._ahead.forget()
+        self.tapes.forget()
+        for connection in self.connections.values():
+            connection.session.reel.look_again()
+        self.teller.line("shifted", shift=describe(shift), shift_ms=shift.ms)
 
     def _begin(self, moment: Moment | None) -> int:
         return 0 if moment is None else max(self.place(moment), 0)
@@ -163,7 +189,7 @@ class Stage:
         """Write it into the journal, tell it, and see what it has brought about."""
         touched = set()
         for entry in entries:
-            self.teller.entry(entry)
+            self._tell(entry)
             touched.add(entry.timeline)
             if entry.kind == "authenticated" and self.options.max_connections is not None:
                 self._evict(entry)
@@ -173,6 +199,11 @@ class Stage:
         if touched:
             self.changed.set()
 
+    def _tell(self, entry: Entry) -> None:
+        if entry.kind == "started":
+            self.fix_time()
+        self.teller.entry(entry)
+
     def look(self, timeline: Timeline) -> None:
         """See what a timeline has come to, tell it, and set its alarm."""
         try:
@@ -181,7 +212,7 @@ class Stage:
             self.failed(error)
             return
         for entry in happened:
-            self.teller.entry(entry)
+            self._tell(entry)
         if happened:
             self.changed.set()
         self._set_alarm(timeline)

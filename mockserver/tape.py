@@ -275,6 +275,10 @@ class Tapes:
         for tape in self._tapes.values():
             tape.stop_ns = stop_ns
 
+    def forget(self) -> None:
+        """Chunks have become others, row by row the same: what is kept of them is let go."""
+        self._chunks.room.clear()
+
     def next_position(self, markets: Iterable[str], position_ns: int) -> int | None:
         """The position of the first frame of any of the markets behind a position."""
         found = (self.of(market).next_position(position_ns) for market in markets)

@@ -74,7 +74,7 @@ def parse_time_shift(text: str, *, speed: Speed = REAL_TIME) -> TimeShift:
     ``now`` with any speed but 1 is an error, too.
     """
     if text == Target.NOW and speed != REAL_TIME:
-        when = "past" if speed.factor is not None and speed.factor < 1 else "future"
+        when = "past" if speed.paced and speed.factor < 1 else "future"
         raise UsageError(
             f"time shift now needs speed 1: at speed {speed} events would come from the {when}; "
             "use today or a duration"

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from itertools import accumulate, chain, repeat
-from operator import le, sub
+from operator import is_, le, sub
 
 from tickdeck.cassette.chunks import Lane
 from tickdeck.cassette.columns import taker
+from tickdeck.mockserver.shiftedlane import as_recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,14 @@ class View:
         self.frames = sum(lane.frames for lane in lanes)
         self._zero_ns = zero_ns
         self._floor_ns = floor_ns
+
+    @cached_property
+    def recorded(self) -> View | None:
+        """The same piece as it was recorded, row by row, where the tape is moved in time; else ``None``."""
+        lanes = list(map(as_recorded, self.lanes))
+        if all(map(is_, lanes, self.lanes)):
+            return None
+        return View(self.number, self.channels, lanes, zero_ns=self._zero_ns, floor_ns=self._floor_ns)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:

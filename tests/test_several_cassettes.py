@@ -115,9 +115,9 @@ def test_market_time_is_that_of_the_part_that_plays(keep: Keep, story: Any, tmp_
     keep("2.cassette", talk(story, "CD"), epoch_ns=MONDAY_NS + DAY_NS)
     with open_cassettes([tmp_path / "*.cassette"]) as both:
         player = Player(both)
-        assert player.market_time(0) == "2020-01-02T14:30:00.005000Z"
-        assert player.market_time(3 * MILLISECOND) == "2020-01-02T14:30:00.008000Z"
-        assert player.market_time(4 * MILLISECOND + 1) == "2020-01-03T14:30:00.006000Z"
+        assert player.stage.teller.market_time(0) == "2020-01-02T14:30:00.005000Z"
+        assert player.stage.teller.market_time(3 * MILLISECOND) == "2020-01-02T14:30:00.008000Z"
+        assert player.stage.teller.market_time(4 * MILLISECOND + 1) == "2020-01-03T14:30:00.006000Z"
 
 
 def test_a_recording_cut_in_two_is_the_recording(keep: Keep, story: Any) -> None:
