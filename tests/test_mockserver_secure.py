@@ -24,15 +24,13 @@ from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver import secure
 from tickdeck.mockserver.harness import MockServer, PlainMarket
-from tickdeck.mockserver.reel import AT_ONCE
+from tickdeck.mockserver.reel import AT_ONCE, MOST
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
 TEXT, CLOSE = 1, 8
 FRAMES = 3000
 LONG = 4000
-BELOW = 64 * 1024
-"""What asyncio keeps for a TCP connection before it asks its writer to pause."""
 
 
 @pytest.fixture
@@ -281,12 +279,13 @@ def test_who_hung_up_over_tls_has_left_before_a_newcomer_is_heard(tape: Cassette
     assert runs == [1, 2]
 
 
+# One write waits below the encryption, the next one in it; each record adds a little.
 def test_who_never_reads_over_tls_costs_little_and_delays_nobody(tape: Cassette) -> None:
     with MockServer(tape, speed="max", settle=0, tls=True) as market, raw(market) as deaf:
         deaf.asks("subscribe", "T.*")
         wait_until_full(market)
         assert hears_the_tape(market)
-        assert max(unsent(market), default=0) <= 2 * AT_ONCE + LONG + BELOW
+        assert max(unsent(market), default=0) <= 2 * (MOST + LONG) * 101 // 100
         assert market.report()["clients"][0]["frames"] < FRAMES
 
 
