@@ -15,19 +15,20 @@ def paste_lines(cassette: Readable, listening: Mapping[str, object], *, market: 
     http, ws, feed = listening["http"], listening["ws"], listening["feed"]
     python = (
         f'from massive import WebSocketClient; WebSocketClient("any", feed="{feed}", market="{market}", '
-        f'secure=False, subscriptions=["{channel}"]).run(print)'
+        f'secure={str(ws).startswith("wss:")}, subscriptions=["{channel}"]).run(print)'
     )
     node = (
         f'const s = new WebSocket("{ws}/{market}"); s.onmessage = m => console.log(m.data); '
         f's.onopen = () => ["auth any", "subscribe {channel}"].map(a => a.split(" "))'
         ".forEach(([action, params]) => s.send(JSON.stringify({action, params})))"
     )
+    trust = "" if (ca := listening.get("ca")) is None else f"--cacert {ca} "
     return [
         f"  http {http}   socket {ws}/{market}   feed {feed}",
         "  python (pip install massive), node 22, curl:",
         f"    python -c '{python}'",
         f"    node -e '{node}'",
-        f"    curl -H 'Authorization: Bearer any' '{http}{path}'",
+        f"    curl {trust}-H 'Authorization: Bearer any' '{http}{path}'",
     ]
 
 

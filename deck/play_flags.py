@@ -123,7 +123,9 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
         show_default=True,
         help="0 takes a free one.",
     ),
-    click.option("--tls", is_flag=True, help="Serve https and wss, with a CA made for this run."),
+    click.option(
+        "--tls", is_flag=True, help="Serve https and wss, with a CA made for this run (needs tickdeck[tls])."
+    ),
     click.option("--tls-cert", metavar="FILE", help="Serve https and wss with this certificate."),
     click.option("--tls-key", metavar="FILE", help="The key of --tls-cert."),
     click.option("--deflate", is_flag=True, help="Offer permessage-deflate."),

@@ -10,6 +10,7 @@ import click
 
 from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.tls import VARIABLES
 from tickdeck.paste import paste_lines
 from tickdeck.words import count, duration, market_time, offset, size
 
@@ -65,7 +66,13 @@ class PlayWords:
         )
         paste = paste_lines(self._cassette, line, market=self._market)
         return "\n".join(
-            (playing, *line["notes"], *paste, f"the tape starts {_gate(self._options)}; Ctrl-C ends the run")
+            (
+                playing,
+                *line["notes"],
+                *paste,
+                *_trust(line),
+                f"the tape starts {_gate(self._options)}; Ctrl-C ends the run",
+            )
         )
 
     def _gap(self, line: Line) -> str:
@@ -79,6 +86,14 @@ class PlayWords:
         wall_ns = int(wall.timestamp()) * 10**9 + wall.microsecond * 1000
         shown = market_time(wall_ns, str(line.get("market", self._market)))
         return f"{shown} ({offset(max(line['position_ns'], 0))})"
+
+
+def _trust(line: Line) -> list[str]:
+    """What makes clients trust the throw-away CA."""
+    if line["ca"] is None:
+        return []
+    variables = " ".join(f"{name}={line['ca']}" for name in VARIABLES)
+    return ["  trusted by Python, requests and Node with:", f"    export {variables}"]
 
 
 def _who(line: Line) -> str:

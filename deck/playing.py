@@ -17,6 +17,7 @@ from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.server import Player
+from tickdeck.mockserver.tls import VARIABLES
 from tickdeck.play_words import PlayWords
 from tickdeck.signals import Signals, reached_by_terminal
 from tickdeck.words import duration
@@ -53,7 +54,11 @@ def play(
 
 async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, command: tuple[str, ...]) -> int:
     with Signals() as signals:
-        await player.start()
+        try:
+            await player.start()
+        except BaseException:
+            await player.stop()
+            raise
         try:
             code = await (
                 _beside(player, command, signals) if command else _until_over(player, ends, signals)
@@ -135,4 +140,5 @@ def environment(player: Player) -> dict[str, str]:
         "TICKDECK_FEED": player.feed,
         "POLYGON_WS_URL": f"{player.ws_url}/stocks",
         "DATA_PROXY_WS": f"{player.ws_url}/stocks",
+        **({} if player.ca_file is None else dict.fromkeys(VARIABLES, str(player.ca_file))),
     }

@@ -8,6 +8,7 @@ whose methods are awaited: the server runs in the loop that is already there.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
@@ -23,6 +25,7 @@ from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Player
 from tickdeck.mockserver.telling import Line
+from tickdeck.mockserver.tls import client_context
 
 Result = TypeVar("Result")
 
@@ -34,6 +37,13 @@ class _Handle:
         self.ws_url = player.ws_url
         self.feed = player.feed
         self.port = player.port
+        self.ca_file = player.ca_file
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """What a client connects with that trusts the throw-away CA; `UsageError` where there is none."""
+        if self.ca_file is None:
+            raise UsageError("this server has no throw-away CA to trust; tls=True without tls_cert makes one")
+        return client_context(self.ca_file)
 
     @property
     def journal(self) -> list[Entry]:

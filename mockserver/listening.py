@@ -7,16 +7,22 @@ import contextlib
 import errno
 import select
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
 from aiohttp import web
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.handler import Handler
+from tickdeck.mockserver.secure import SecureHandler
+
+_HANDLING: Final[dict[str, Any]] = {"access_log": None, "max_line_size": 65536, "max_field_size": 65536}
 
 
 class Listening(web.Server):
-    """aiohttp's server, which also says when the last connection has gone."""
+    """aiohttp's server, which also says when the last connection has gone; with a ``context`` it speaks TLS."""
 
     def __init__(
         self,
@@ -24,11 +30,29 @@ class Listening(web.Server):
         *,
         clock: Clock,
         on_change: Callable[[], None],
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(handler, access_log=None, max_line_size=65536, max_field_size=65536)
+        super().__init__(handler, **_HANDLING)
+        self._context = context
+        self._shaking_hands: set[SecureHandler] = set()
         self.alone_since_ns = clock.now_ns()
         self._clock = clock
         self._on_change = on_change
+
+    def __call__(self) -> web.RequestHandler:
+        """Whoever takes the next connection."""
+        if self._context is None:
+            return Handler(self, **_HANDLING)
+        return SecureHandler(self, self._context, on_shaking=self._on_shaking, **_HANDLING)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End what is still connected, those included who have not shaken hands."""
+        for each in list(self._shaking_hands):
+            await each.give_up()
+        await super().shutdown(timeout)
+
+    def _on_shaking(self, handler: SecureHandler, shaking: bool) -> None:
+        (self._shaking_hands.add if shaking else self._shaking_hands.discard)(handler)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)

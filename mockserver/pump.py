@@ -38,9 +38,11 @@ LARGE: Final = AT_ONCE // 4
 class Pump:
     """Moves one session's bytes to its socket.
 
-    ``drain`` returns once the socket has room. ``on_rest`` is told when nothing is due
-    for now, ``on_stuck`` when the socket takes no more, ``on_end`` when the server has
-    ended the connection, ``on_failure`` when the tape cannot be read.
+    ``below`` is the connection under the encryption, where there is one; ``dress`` is how
+    frames go out, where it is not as they are. ``drain`` returns once the socket has room.
+    ``on_rest`` is told when nothing is due for now, ``on_stuck`` when the socket takes no
+    more, ``on_end`` when the server has ended the connection, ``on_failure`` when the tape
+    cannot be read.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Pump:
         session: Session,
         transport: asyncio.Transport,
         *,
+        below: asyncio.Transport | None = None,
+        dress: Callable[[bytes | memoryview], bytes] | None = None,
         drain: Callable[[], Awaitable[None]],
         clock: Clock,
         on_rest: Callable[[], None],
@@ -59,6 +63,8 @@ class Pump:
         self.lateness = Lateness()
         self._session = session
         self._transport = transport
+        self._below = below or transport
+        self._dress = dress
         self._drain = drain
         self._clock = clock
         self._on_rest = on_rest
@@ -78,7 +84,8 @@ class Pump:
     @property
     def flushed(self) -> bool:
         """Whether everything written has left this process."""
-        return not self._pongs and self._transport.get_write_buffer_size() == 0
+        unsent = self._transport.get_write_buffer_size() + self._below.get_write_buffer_size()
+        return not self._pongs and unsent == 0
 
     @property
     def stuck(self) -> bool:
@@ -130,13 +137,11 @@ class Pump:
     def _write(self, parts: list[bytes | memoryview]) -> int:
         if not parts:
             return 0
-        wire = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._transport.write(wire)
-        return len(wire)
+        return self._write_large(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def _write_large(self, wire: bytes | memoryview) -> int:
         if wire:
-            self._transport.write(wire)
+            self._transport.write(wire if self._dress is None else self._dress(wire))
         return len(wire)
 
     def _gather(self) -> tuple[list[bytes | memoryview], bytes | memoryview, bool, Ending | None]:

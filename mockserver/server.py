@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
@@ -23,10 +24,11 @@ from tickdeck.mockserver.listening import Listening, bind, stop_accepting
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
-from tickdeck.mockserver.sockets import GOING_AWAY
+from tickdeck.mockserver.sockets import GOING_AWAY, refusal_of
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import stubs_of
 from tickdeck.mockserver.telling import Line
+from tickdeck.mockserver.tls import Identity, hosts_of, identity_of
 from tickdeck.mockserver.waits import Waits
 
 Tell: TypeAlias = Callable[[Line], None]
@@ -48,11 +50,18 @@ class Player:
         self._listeners: list[socket.socket] = []
         self._runner: web.ServerRunner | None = None
         self._port = 0
+        self._identity: Identity | None = None
 
     async def start(self) -> None:
         """Listen; ``listening`` is told once clients can connect."""
         self.stage.open()
-        self._server = Listening(self._handle, clock=self.stage.clock, on_change=self.stage.changed.set)
+        self._identity = self._identified()
+        self._server = Listening(
+            self._handle,
+            clock=self.stage.clock,
+            on_change=self.stage.changed.set,
+            context=None if self._identity is None else self._identity.context,
+        )
         self.waits.server = self._server
         self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -65,12 +74,15 @@ class Player:
             http=self.http_url,
             ws=self.ws_url,
             feed=self.feed,
+            ca=None if self.ca_file is None else str(self.ca_file),
             profile=self.stage.wording.name,
             notes=list(self.stage.wording.notes),
         )
 
     async def stop(self) -> None:
         """Close every socket with 1001 and stop listening; the report stays."""
+        if self._identity is not None:
+            self._identity.close()
         stop_accepting(self._listeners)
         for _ in range(3):  # what was accepted just now takes so many turns to become a connection
             await asyncio.sleep(0)  # noqa: TID251 - no duration: a turn of the loop
@@ -101,13 +113,18 @@ class Player:
 
     @property
     def http_url(self) -> str:
-        """The REST base: ``http://127.0.0.1:PORT``."""
-        return f"http://{self.feed}"
+        """The REST base: ``http://127.0.0.1:PORT``, over TLS ``https``."""
+        return f"http{self._s}://{self.feed}"
 
     @property
     def ws_url(self) -> str:
-        """The socket origin: ``ws://127.0.0.1:PORT``; a market is its path (``/stocks``)."""
-        return f"ws://{self.feed}"
+        """The socket origin: ``ws://127.0.0.1:PORT``, over TLS ``wss``; a market is its path (``/stocks``)."""
+        return f"ws{self._s}://{self.feed}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The throw-away CA's certificate, for clients to trust, while the server runs."""
+        return None if self._identity is None else self._identity.ca_file
 
     @property
     def feed(self) -> str:
@@ -133,9 +150,21 @@ class Player:
         if request.path.startswith(CONTROL):
             return await self._control.answer(request)
         if request.headers.get("Upgrade", "").lower() == "websocket":
+            if (refusal := refusal_of(request)) is not None:
+                return refusal
             connection = self.stage.connection(request.path)
             try:
                 return await connection.serve(request)
             finally:
                 self.stage.gone(connection)
-        return await self.desk.answer(request, own=f"http://{request.host or self.feed}")
+        return await self.desk.answer(request, own=f"http{self._s}://{request.host or self.feed}")
+
+    @property
+    def _s(self) -> str:
+        return "" if self._identity is None else "s"
+
+    def _identified(self) -> Identity | None:
+        options, stage = self.options, self.stage
+        origins = (*stage.cassette.header.origins, *stage.dialect.origins)
+        hosts = hosts_of(origins, host=options.host)
+        return identity_of(options.tls, options.tls_cert, options.tls_key, hosts=hosts)

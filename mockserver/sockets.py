@@ -9,20 +9,25 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, Protocol
 
-from aiohttp import WebSocketError, WSMessage, WSMsgType, web
+from aiohttp import HttpVersion11, WebSocketError, WSMessage, WSMsgType, hdrs, web
+from multidict import CIMultiDict
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.choices import SlowClient
 from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.deflating import Agreement, agreed, deflated
+from tickdeck.mockserver.handler import Handler
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.listening import is_hung_up
 from tickdeck.mockserver.options import MILLISECOND, SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.pump import A_TURN, Pump
 from tickdeck.mockserver.reel import CLOSE, Ending
+from tickdeck.mockserver.secure import hang_up, say_no_more
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.waker import Alarm
 
@@ -40,6 +45,9 @@ MOST_UNSAID: Final = 256 * 1024
 
 KERNEL_BYTES: Final = 256 * 1024
 """What the system may hold for one client (Linux doubles it, for its own bookkeeping)."""
+
+VERSION: Final = "13"
+"""Of the protocol: RFC 6455."""
 
 GOING_AWAY: Final = 1001
 NO_CODE: Final = 1005
@@ -67,7 +75,20 @@ class House(Protocol):
 
 
 class _ReadingSide(web.WebSocketResponse):
-    """aiohttp's part of a socket, which says nothing by itself, not even at a broken message."""
+    """aiohttp's part of a socket, which says nothing by itself, not even at a broken message.
+
+    What it would agree on about compression leaves out what a client may insist on, so
+    that is ours too.
+    """
+
+    agreement: Agreement | None = None
+
+    def _handshake(self, request: web.BaseRequest) -> tuple[CIMultiDict[str], str | None, int, bool]:
+        headers, protocol, compress, no_takeover = super()._handshake(request)
+        if (agreement := self.agreement) is not None:
+            headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = agreement.answer
+            return headers, protocol, agreement.window_bits, True
+        return headers, protocol, compress, no_takeover
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
         """Leave that to the `Connection`."""
@@ -75,17 +96,14 @@ class _ReadingSide(web.WebSocketResponse):
 
 
 class _Parting(asyncio.Protocol):
-    """What is left of a connection that is to end: nothing more is heard, and its end is known."""
+    """What is left of a connection that is to end: nothing more is heard, its end is handed on."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self.gone = asyncio.Event()
-        self._before = transport.get_protocol()
-        transport.set_protocol(self)
+    def __init__(self, before: asyncio.BaseProtocol) -> None:
+        self._before = before
 
     def connection_lost(self, error: Exception | None) -> None:
         """It has ended."""
         self._before.connection_lost(error)
-        self.gone.set()
 
 
 class Connection:
@@ -105,19 +123,25 @@ class Connection:
         self._options = options
         self._house = house
         self._transport: asyncio.Transport | None = None
+        self._below: asyncio.Transport | None = None
+        self._handler: Handler | None = None
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Speak with the client until one side ends it."""
         socket = _ReadingSide(autoping=False, autoclose=False, compress=False, max_msg_size=LONGEST_MESSAGE)
+        if self._options.deflate:
+            socket.agreement = agreed(",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())))
         writer = await socket.prepare(request)
-        transport = request.transport
-        if transport is None:
+        handler, transport = request.protocol, request.transport
+        if transport is None or not isinstance(handler, Handler) or handler.below is None:
             return socket
-        self._transport = transport
-        _keep_little(transport)
+        self._handler, self._transport, self._below = handler, transport, handler.below
+        _keep_little(transport, secure=transport is not handler.below)
         self.pump = Pump(
             self.session,
             transport,
+            below=handler.below,
+            dress=_dress(socket.agreement),
             drain=writer.drain,
             clock=self._clock,
             on_rest=lambda: self._house.rests(self.session),
@@ -198,20 +222,25 @@ class Connection:
         if last.type is WSMsgType.CLOSE:
             return "client", last.data or NO_CODE, last.extra or ""
         code = last.data.code if isinstance(last.data, WebSocketError) else None
-        return "server", code, str(last.data)
+        breach = None if self._handler is None else self._handler.breach
+        return "server", code, breach or str(last.data)
 
     async def _part(self, transport: asyncio.Transport, last: WSMessage | None) -> None:
         """Say what is left to say, and give the client time to read it."""
-        parting = _Parting(transport)
+        assert self._handler is not None
+        transport.set_protocol(_Parting(transport.get_protocol()))
         if self.session.ending is None and last is not None:
             transport.write(self._answer(last))
-        if last is not None and last.type is WSMsgType.ERROR and transport.can_write_eof():
-            transport.write_eof()  # to close on a message half read would reset the connection, close frame and all
+        if last is not None and last.type is WSMsgType.ERROR and self._below is not None:
+            # to close on a message half read would reset the connection, close frame and all
+            say_no_more(transport, self._below)
         else:
             transport.close()
         grace = self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, transport.abort)
         try:
-            await parting.gone.wait()
+            await (
+                self._handler.gone.wait()
+            )  # over TLS the word of it may be on its way to the handler already
         finally:
             grace.cancel()
 
@@ -268,8 +297,8 @@ class Connection:
 
     def _close(self) -> None:
         """Close the socket behind what was written, without a close frame."""
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is not None and self._below is not None:
+            hang_up(self._transport, self._below)
 
     def _answer(self, last: WSMessage) -> bytes:
         """The close frame that answers the client's, or a message that broke the protocol."""
@@ -285,10 +314,27 @@ class Connection:
             self.wake()
 
 
-def _keep_little(transport: asyncio.Transport) -> None:
+def _dress(agreement: Agreement | None) -> partial[bytes] | None:
+    """How frames go out: compressed as was agreed on, or as they are."""
+    return None if agreement is None else partial(deflated, window_bits=agreement.window_bits)
+
+
+def refusal_of(request: web.BaseRequest) -> web.Response | None:
+    """What answers a handshake of another version (RFC 6455 4.4) or of another kind of request (4.1)."""
+    version = request.headers.get(hdrs.SEC_WEBSOCKET_VERSION)
+    if version is not None and version.strip() != VERSION:
+        headers = {hdrs.SEC_WEBSOCKET_VERSION: VERSION, hdrs.UPGRADE: "websocket"}
+        return web.Response(status=426, headers=headers)
+    if request.method != hdrs.METH_GET or request.version < HttpVersion11:
+        return web.Response(status=400, text="a WebSocket begins with a GET of HTTP/1.1")
+    return None
+
+
+def _keep_little(transport: asyncio.Transport, *, secure: bool) -> None:
     """Of what a client does not read, let the kernel hold little and the transport one write at most."""
     loop_queues_writes = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-    transport.set_write_buffer_limits(high=A_TURN if loop_queues_writes else 0)
+    # asyncio's TLS is full at its limit, TCP above it
+    transport.set_write_buffer_limits(high=A_TURN if loop_queues_writes else int(secure), low=0)
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)

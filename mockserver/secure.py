@@ -1,0 +1,155 @@
+"""A connection under TLS: its handshake, and what cannot be done through the encryption.
+
+asyncio's TLS transport has no half-close, and closes with an alert (close_notify) or by
+throwing away what is unsent. A WebSocket needs more: to say its last frame to a client
+that is still talking, and to get lost as a broken line does. So the TCP connection
+``below`` is kept: what was written through the encryption, then the end of the
+connection below it. Without TLS the two are one and the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from tickdeck.mockserver.handler import Handler
+
+HANDSHAKE_S: Final = 10.0
+"""How long a client may take to shake hands."""
+
+SHUTDOWN_S: Final = 2.0
+"""How long it may take to answer the last word of TLS."""
+
+
+class SecureHandler(Handler):
+    """aiohttp's side of a connection, which it is given once the hands are shaken."""
+
+    def __init__(
+        self,
+        manager: web.Server,
+        context: ssl.SSLContext,
+        *,
+        on_shaking: Callable[[SecureHandler, bool], None],
+        **handling: Any,
+    ) -> None:
+        super().__init__(manager, **handling)
+        self._below: asyncio.Transport | None = None
+        self._context = context
+        self._on_shaking = on_shaking
+        self._shaking: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
+
+    @property
+    def below(self) -> asyncio.Transport | None:
+        """The TCP connection under the encryption."""
+        return self._below
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The TCP connection is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self._below = transport
+        self._shaking = asyncio.get_running_loop().create_task(self._shake_hands(transport))
+        self._on_shaking(self, True)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It has gone, maybe before aiohttp was told of it."""
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A client may send its request together with the end of its handshake."""
+        if self.transport is None:
+            self._early.append(data)
+        else:
+            super().data_received(data)
+
+    async def give_up(self) -> None:
+        """End it, if its hands are not shaken yet."""
+        if self._shaking is not None and self._below is not None:
+            self._below.abort()
+            self._shaking.cancel()
+            await asyncio.wait([self._shaking])
+
+    async def _shake_hands(self, below: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                below,
+                self,
+                self._context,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
+            )
+        except (
+            OSError
+        ):  # no TLS, a CA that is not trusted, the end, or silence: each ends this connection alone
+            return
+        finally:
+            self._on_shaking(self, False)
+        if transport is None or transport.is_closing():
+            below.abort()  # it came and went
+            return
+        super().connection_made(transport)
+        for data in self._early:
+            super().data_received(data)
+        self._early.clear()
+
+
+def say_no_more(transport: asyncio.Transport, below: asyncio.Transport) -> None:
+    """End our side behind all that was written; what still comes is not heard."""
+    if transport is below:
+        below.write_eof()
+    else:
+        _when_encrypted(transport, lambda: _turn_away(below))
+
+
+def hang_up(transport: asyncio.Transport, below: asyncio.Transport) -> None:
+    """End the connection behind all that was written, as a line ends that breaks: over TLS without an alert."""
+    if transport is below:
+        below.close()
+    else:
+        _when_encrypted(transport, below.close)
+
+
+def _when_encrypted(transport: asyncio.Transport, then: Callable[[], None]) -> None:
+    if transport.get_write_buffer_size():
+        transport.set_protocol(_Emptying(transport.get_protocol(), then))
+    else:
+        then()
+
+
+def _turn_away(below: asyncio.Transport) -> None:
+    below.set_protocol(_Deaf(below.get_protocol()))
+    below.write_eof()
+
+
+class _Emptying(asyncio.Protocol):
+    """Waits until all that was written is encrypted and on its way; the end is handed on."""
+
+    def __init__(self, before: asyncio.BaseProtocol, then: Callable[[], None]) -> None:
+        self._before = before
+        self._then = then
+
+    def resume_writing(self) -> None:
+        """It is: nothing waits above the connection below."""
+        self._then()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It has ended."""
+        self._before.connection_lost(error)
+
+
+class _Deaf(asyncio.Protocol):
+    """Takes the place of the encryption: what it would answer to words that come too late has no way out any more."""
+
+    def __init__(self, encryption: asyncio.BaseProtocol) -> None:
+        self._encryption = encryption
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It has ended."""
+        self._encryption.connection_lost(error)
