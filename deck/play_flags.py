@@ -9,7 +9,7 @@ import click
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.environment import value_of
-from tickdeck.mockserver.choices import AtEnd, Gaps, OnReturn, SlowClient, TimelineOf
+from tickdeck.mockserver.choices import AtEnd, EventLoop, Gaps, OnReturn, SlowClient, TimelineOf
 from tickdeck.mockserver.options import SECOND, PlayOptions, options_of
 from tickdeck.mockserver.shelf import Repeats
 from tickdeck.values import duration
@@ -129,6 +129,9 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
     click.option("--tls-cert", metavar="FILE", help="Serve https and wss with this certificate."),
     click.option("--tls-key", metavar="FILE", help="The key of --tls-cert."),
     click.option("--deflate", is_flag=True, help="Offer permessage-deflate."),
+    _one_of(
+        "--event-loop", [each.value for each in EventLoop], "auto takes uvloop if it is installed.", "auto"
+    ),
     click.option(
         "--control-token-env",
         "token_name",
@@ -180,6 +183,7 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
         tls_cert=flags["tls_cert"],
         tls_key=flags["tls_key"],
         deflate=flags["deflate"],
+        event_loop=flags["event_loop"],
         token=None if token is None else value_of(token, flag="--control-token-env"),
     )
 

@@ -15,6 +15,7 @@ from tickdeck.cassette.errors import ReplayError, UsageError
 from tickdeck.cassette.readable import Readable
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.server import Player
 from tickdeck.mockserver.tls import VARIABLES
@@ -49,7 +50,8 @@ def play(
     tell: Callable[[Line], None] = (
         JsonLines(sys.stdout).tell if as_json else PlayWords(cassette, options).tell
     )
-    return asyncio.run(_run(Player(cassette, options, tell=tell), tell, ends=ends, command=command))
+    with asyncio.Runner(loop_factory=new_loop_of(options.effective_loop)) as runner:
+        return runner.run(_run(Player(cassette, options, tell=tell), tell, ends=ends, command=command))
 
 
 async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, command: tuple[str, ...]) -> int:

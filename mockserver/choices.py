@@ -83,3 +83,11 @@ class SlowClient(enum.StrEnum):
     """Its cursor lags; what is late goes out as its socket drains."""
     DISCONNECT = "disconnect"
     """It is dropped, as the vendor does: a status, then close code 1008."""
+
+
+class EventLoop(enum.StrEnum):
+    """Which event loop serves: ``auto`` is uvloop if it can be imported, else asyncio's."""
+
+    AUTO = "auto"
+    ASYNCIO = "asyncio"
+    UVLOOP = "uvloop"

@@ -22,6 +22,7 @@ from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Player
 from tickdeck.mockserver.telling import Line
@@ -184,7 +185,7 @@ class _Thread:
 
     def __init__(self, player: Player) -> None:
         self._player = player
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop_of(player.options.effective_loop)()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tickdeck", daemon=True)
 
     def start(self) -> PlainMarket:

@@ -13,6 +13,7 @@ from tickdeck.mockserver.choices import (
     AtEnd,
     Channels,
     Clients,
+    EventLoop,
     Gaps,
     OnReturn,
     SlowClient,
@@ -68,7 +69,13 @@ class PlayOptions:
     tls_cert: str | None = None
     tls_key: str | None = None
     deflate: bool = False
+    event_loop: EventLoop = EventLoop.AUTO
     token: str | None = None
+
+    @property
+    def effective_loop(self) -> EventLoop:
+        """The event loop: what TLS needs of one (`tickdeck.mockserver.secure`), uvloop has not."""
+        return EventLoop.ASYNCIO if self.tls or self.tls_cert else self.event_loop
 
     @property
     def effective_repeats(self) -> Repeats:
@@ -113,6 +120,7 @@ class OptionWords(TypedDict, total=False):
     tls_cert: str | None
     tls_key: str | None
     deflate: bool
+    event_loop: str
     token: str | None
 
 
@@ -148,6 +156,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         tls_cert=words.get("tls_cert"),
         tls_key=words.get("tls_key"),
         deflate=words.get("deflate", False),
+        event_loop=_choice(EventLoop, "event loop", words.get("event_loop", "auto")),
         token=words.get("token"),
     )
     _refuse_nonsense(options)
@@ -155,6 +164,8 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
 
 
 def _refuse_nonsense(options: PlayOptions) -> None:
+    if options.event_loop is EventLoop.UVLOOP and options.tls:
+        raise UsageError("tls is served on asyncio's event loop alone; leave event loop at auto")
     if options.idle_cap_ns == 0:
         raise UsageError("idle cap must be above zero; speed max waits for nothing")
 

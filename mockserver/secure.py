@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -50,9 +50,9 @@ class SecureHandler(Handler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._below = transport
-        self._shaking = asyncio.get_running_loop().create_task(self._shake_hands(transport))
+        below = cast(asyncio.Transport, transport)
+        self._below = below
+        self._shaking = asyncio.get_running_loop().create_task(self._shake_hands(below))
         self._on_shaking(self, True)
 
     def connection_lost(self, exc: BaseException | None) -> None:

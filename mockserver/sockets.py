@@ -23,6 +23,7 @@ from tickdeck.mockserver.deflating import Agreement, agreed, deflated
 from tickdeck.mockserver.handler import Handler
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.listening import is_hung_up
+from tickdeck.mockserver.loops import queues_writes
 from tickdeck.mockserver.options import MILLISECOND, SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.pump import A_TURN, Pump
@@ -332,7 +333,7 @@ def refusal_of(request: web.BaseRequest) -> web.Response | None:
 
 def _keep_little(transport: asyncio.Transport, *, secure: bool) -> None:
     """Of what a client does not read, let the kernel hold little and the transport one write at most."""
-    loop_queues_writes = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    loop_queues_writes = queues_writes(asyncio.get_running_loop())
     # asyncio's TLS is full at its limit, TCP above it
     transport.set_write_buffer_limits(high=A_TURN if loop_queues_writes else int(secure), low=0)
     sock = transport.get_extra_info("socket")
