@@ -67,7 +67,7 @@ class PlayOptions:
     tls_cert: str | None = None
     tls_key: str | None = None
     deflate: bool = False
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     @property
     def effective_repeats(self) -> Repeats:

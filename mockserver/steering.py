@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.heads import DrivenHead, FreeHead, PacedHead
@@ -11,6 +12,10 @@ from tickdeck.mockserver.lockstep import Lockstep
 from tickdeck.mockserver.playhead import Mode, Speed
 from tickdeck.mockserver.tape import Tape
 from tickdeck.mockserver.timeline import Timeline
+
+
+class NotNowError(UsageError):
+    """It is right in itself, and cannot be done the way things stand."""
 
 
 def pause(timeline: Timeline, now_ns: int) -> None:
@@ -30,13 +35,14 @@ def resume(timeline: Timeline, now_ns: int) -> list[Entry]:
 
 
 def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
-    """Go on from here at another speed; one that has not started will start at it."""
+    """Go on from here at another speed; one that has not started, or starts anew, will start at it."""
     head = timeline.head
     position, paused = timeline.position(now_ns), head.paused
     if timeline.started and not isinstance(head, FreeHead):
         for market in timeline.markets:  # at max, newcomers begin here
             timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
     timeline.speed = speed
+    timeline.options = replace(timeline.options, speed=speed)
     timeline.moves += 1
     if not timeline.started:
         return
@@ -84,7 +90,7 @@ def step(
     _need_start(timeline, "step")
     head = timeline.head
     if isinstance(head, FreeHead):
-        raise UsageError("speed max cannot be stepped; set speed step, or a factor, first")
+        raise NotNowError("speed max cannot be stepped; set speed step, or a factor, first")
     if stand and isinstance(head, PacedHead):
         head.pause(now_ns)
     if duration_ns:
@@ -95,4 +101,4 @@ def step(
 
 def _need_start(timeline: Timeline, verb: str) -> None:
     if not timeline.started:
-        raise UsageError(f"timeline {timeline.number} has not started: there is nothing to {verb} yet")
+        raise NotNowError(f"timeline {timeline.number} has not started: there is nothing to {verb} yet")

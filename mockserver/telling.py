@@ -45,5 +45,10 @@ class Teller:
 
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
-        moment = _EPOCH + timedelta(microseconds=self._wall_ns(max(position_ns, 0)) // 1000)
-        return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+        return utc(self._wall_ns(max(position_ns, 0)))
+
+
+def utc(wall_ns: int) -> str:
+    """``2026-11-23T20:39:53.123456Z``."""
+    moment = _EPOCH + timedelta(microseconds=wall_ns // 1000)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
