@@ -74,8 +74,11 @@ def _text(value: object) -> object:
 
 
 def _spelled(value: object) -> object:
-    """Text, or a number as its text."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else _text(value)
+    """A short text, or a number as its text."""
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or len(text) > _SHOWN:
+        raise ValueError
+    return text
 
 
 def _number(value: object) -> object:

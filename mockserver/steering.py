@@ -57,10 +57,12 @@ def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
 
 
 def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
-    """Jump to a position of the tape; what was due before is still sent."""
+    """Jump to a position of the tape (or to its end); what was due before is still sent."""
     _need_start(timeline, "seek")
     paused = timeline.head.paused
-    timeline.course.turn(max(position_ns, timeline.tapes.begin_ns), end=_here(timeline, now_ns))
+    begin_ns, end_ns = timeline.tapes.begin_ns, timeline.tapes.end_ns
+    position_ns = max(min(position_ns, end_ns + 1), begin_ns)
+    timeline.course.turn(position_ns, end=_here(timeline, now_ns))
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)
@@ -95,7 +97,8 @@ def step(
         head.pause(now_ns)
     if duration_ns:
         timeline.moves += 1
-        head.move_to(head.position(now_ns) + duration_ns, now_ns)
+        here_ns = head.position(now_ns)
+        head.move_to(max(min(here_ns + duration_ns, timeline.tapes.end_ns), here_ns), now_ns)
     return next((done for done in range(frames) if not timeline.release_next(now_ns)), frames)
 
 
