@@ -204,16 +204,6 @@ ROUTES: Final = (
     ),
     Route(
         "POST",
-        "drop",
-        "Lose every socket, or one.",
-        parameters=(
-            Parameter("code", NUMBER, "the close code; without it the loss is abrupt"),
-            Parameter("reason", TEXT, "the reason in the close frame"),
-            Parameter("client", NUMBER, "only this client, counted from 1"),
-        ),
-    ),
-    Route(
-        "POST",
         "stub",
         "Answer a request so, whatever the cassette says.",
         kind="stub",
@@ -251,6 +241,16 @@ ROUTES: Final = (
             Parameter("market", TEXT, "only on this market's sockets"),
         ),
         whole="frame",
+    ),
+    Route(
+        "POST",
+        "drop",
+        "Lose every socket, or one.",
+        parameters=(
+            Parameter("code", NUMBER, "the close code; without it the loss is abrupt"),
+            Parameter("reason", TEXT, "the reason in the close frame"),
+            Parameter("client", NUMBER, "only this client, counted from 1"),
+        ),
     ),
     Route("POST", "reset", "As if the server had just started; sockets are closed with 1001."),
 )
