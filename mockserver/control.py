@@ -147,6 +147,8 @@ async def _body_of(request: web.BaseRequest) -> bytes | Refused:
                 body += chunk
                 if len(body) > LONGEST_BODY:
                     return too_long
+    except web.RequestPayloadError:
+        return Refused(400, "the body cannot be unpacked")
     except TimeoutError:
         return Refused(408, f"the body did not come within {BODY_SECONDS} s")
     return bytes(body)
