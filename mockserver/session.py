@@ -257,7 +257,7 @@ class Session:
         timeline = self._timelines.of(key, client=self.number)
         self.timeline = timeline
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
-        self.account.joined = self.account.cursor = timeline.cursor(self, now_ns)
+        self.account.joined = self.account.cursor = timeline.joins_at(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)
         self._lost_at = timeline.lost_behind(self, self.account.joined)
         yield self._entry("authenticated", now_ns)

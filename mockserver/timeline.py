@@ -120,6 +120,12 @@ class Timeline:
 
     def cursor(self, session: Listener, now_ns: int) -> int:
         """The cursor at which something that a session does now takes effect."""
+        if isinstance(self.head, FreeHead) and self.head.paused:
+            return session.reel.cursor  # it stands there, short of what was reached or sought
+        return self.joins_at(session, now_ns)
+
+    def joins_at(self, session: Listener, now_ns: int) -> int:
+        """The cursor at which a session that comes now begins."""
         tape = self.tapes.of(session.market)
         if not self.started:
             return self.course.begin(0, tape)
