@@ -172,6 +172,23 @@ async def test_the_journal_is_read_in_pieces(tape: Cassette) -> None:
     assert (beyond["entries"], beyond["next"]) == ([], 1000)
 
 
+async def test_the_reference_page_documents_what_the_journal_says(tape: Cassette) -> None:
+    table = TEXT.partition("| `verb` | further fields |")[2].partition("\n\n")[0]
+    documented = {
+        verb: set(re.findall(r"`(\w+)`", fields))
+        for verbs, fields in re.findall(r"^\| (`[^|]+`) \|(.*)\|", table, re.M)
+        for verb in re.findall(r"`([\w-]+)`", verbs)
+    }
+    async with playing(tape, speed="step") as deck, deck.client("T.AAPL"):
+        await deck.player.waits.started()
+        for method, path, body, _ in EXAMPLE.findall(TEXT):
+            if "reset" not in path:
+                await deck.ask(method, path, data=body or None)
+        lines = [entry.parts for entry in deck.player.journal.entries if entry.kind == "control"]
+    assert {str(line["verb"]): set(line) - {"verb", "run"} for line in lines} == documented
+    assert set(documented) == {route.name for route in ROUTES if route.method == "POST"} - {"reset"}
+
+
 # -- what is refused
 
 
