@@ -33,8 +33,8 @@ from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.views import ClientView, JournalView, Moved, State, clients_of, journal_of, state_of
 from tickdeck.mockserver.waits import Waits
 
-MOST_FRAMES: Final = 1_000_000
-"""Frames in one step or burst."""
+MOST_FRAMES: Final = 10_000
+"""Frames in one step or burst: each is looked for on its own, and the server does nothing else meanwhile."""
 
 NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
 """Close codes that stand for something, and are never in a close frame (RFC 6455 7.4.1)."""
@@ -251,10 +251,13 @@ class Controls:
         if frames is not None and duration_ns is not None:
             raise UsageError(f"{verb} takes frames or a duration, not both")
         if frames is not None and not 0 < frames <= MOST_FRAMES:
-            raise UsageError(f"{verb} takes 1 to {MOST_FRAMES} frames, not {frames}")
+            raise UsageError(f"{verb} takes 1 to {MOST_FRAMES} frames, not {frames}; a duration has no limit")
         wanted = frames if frames is not None else 1 if duration_ns is None else 0
         gone = 0
-        for each in self._started(timeline):
+        chosen = self._started(timeline)
+        for each in chosen:
+            steering.need_hand(each, verb)
+        for each in chosen:
             done = steering.step(
                 each, self._now, frames=wanted, duration_ns=duration_ns or 0, stand=verb == "step"
             )

@@ -133,7 +133,7 @@ ANYTHING: Final = Type("anything", "any JSON", lambda value: value)
 FRAME: Final = Type("frame", "an array of events", _frame)
 
 _TIMELINE: Final = Parameter("timeline", NUMBER, "only this timeline, counted from 1; else all")
-_FRAMES: Final = Parameter("frames", NUMBER, "how many frames; one, if nothing is said")
+_FRAMES: Final = Parameter("frames", NUMBER, "how many frames, up to 10000; one, if nothing is said")
 _DURATION: Final = Parameter("duration", DURATION, "a stretch of the tape instead: `500ms`, `1m30s`")
 
 ROUTES: Final = (

@@ -89,10 +89,7 @@ def step(
     A frame here is one that at least one of the timeline's clients is sent. With
     ``stand`` a tape with a pace is paused first; its frames of one position go together.
     """
-    _need_start(timeline, "step")
-    head = timeline.head
-    if isinstance(head, FreeHead):
-        raise NotNowError("speed max cannot be stepped; set speed step, or a factor, first")
+    head = need_hand(timeline, "step")
     if stand and isinstance(head, PacedHead):
         head.pause(now_ns)
     if duration_ns:
@@ -100,6 +97,14 @@ def step(
         here_ns = head.position(now_ns)
         head.move_to(max(min(here_ns + duration_ns, timeline.tapes.end_ns), here_ns), now_ns)
     return next((done for done in range(frames) if not timeline.release_next(now_ns)), frames)
+
+
+def need_hand(timeline: Timeline, verb: str) -> PacedHead | DrivenHead:
+    """The head of a timeline that can be stepped; `NotNowError` if it cannot."""
+    _need_start(timeline, verb)
+    if isinstance(timeline.head, FreeHead):
+        raise NotNowError("speed max cannot be stepped; set speed step, or a factor, first")
+    return timeline.head
 
 
 def _need_start(timeline: Timeline, verb: str) -> None:

@@ -211,7 +211,7 @@ async def test_the_other_method_is_refused_with_the_one_that_is_allowed(tape: Ca
         ("POST", "/__tickdeck/speed?speed=1e999999999", 400, "speed is neither a factor nor max"),
         ("POST", "/__tickdeck/seek?to=noon", 400, "seek: 'noon' is no place on a tape"),
         ("POST", "/__tickdeck/step?duration=soon", 400, "step takes a duration such as 500ms, not 'soon'"),
-        ("POST", "/__tickdeck/step?frames=0", 400, "step takes 1 to 1000000 frames, not 0"),
+        ("POST", "/__tickdeck/step?frames=0", 400, "step takes 1 to 10000 frames, not 0"),
         ("POST", "/__tickdeck/step?frames=1&duration=1s", 400, "step takes frames or a duration, not both"),
         ("POST", "/__tickdeck/drop?code=1006", 400, "a close frame has no code 1006"),
         ("POST", "/__tickdeck/drop?code=70000", 400, "a close frame has no code 70000"),

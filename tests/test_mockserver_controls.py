@@ -257,6 +257,49 @@ def test_what_has_not_started_cannot_be_driven(tape: Cassette) -> None:
                 each()
 
 
+def test_speed_max_cannot_be_stepped(tape: Cassette) -> None:
+    with MockServer(tape, speed="max") as market, client(market, "T.A", "T.B") as bot:
+        receive(bot, TRADES)
+        for verb in (market.step, market.burst):
+            with pytest.raises(NotNowError, match="speed max cannot be stepped; set speed step, or a factor"):
+                verb()
+
+
+def test_of_several_timelines_all_are_stepped_or_none(tape: Cassette) -> None:
+    with (
+        MockServer(tape, speed="step") as market,
+        client(market, "T.A", key="one") as one,
+        client(market, "T.A", key="two") as two,
+    ):
+        while not all(each["started"] for each in market.state()["timelines"]):
+            market.wait_delivered()
+        market.speed("max", timeline=2)
+        receive(two, 100)
+        with pytest.raises(NotNowError, match="cannot be stepped"):
+            market.step()
+        assert silent(one, market)
+
+
+def test_a_speed_set_while_paused_leaves_it_paused(tape: Cassette) -> None:
+    with MockServer(tape, speed="1/1000") as market, client(market, "T.A", "T.B") as bot:
+        assert receive(bot, 1) == [0]
+        market.pause()
+        for speed in ("max", "10", "lockstep"):
+            assert market.speed(speed)["timelines"][0]["paused"]
+        assert silent(bot, market)
+        market.resume()
+        market.speed("max")
+        assert receive(bot, 199) == list(range(1, 200))
+
+
+def test_who_waits_for_the_first_subscription_can_be_started_by_hand(tape: Cassette) -> None:
+    with MockServer(tape, speed="max") as market, client(market) as bot:
+        assert market.resume()["timelines"][0]["started"]
+        bot.send('{"action":"subscribe","params":"T.A"}')
+        bot.recv(10)
+        assert receive(bot, 100) == list(range(0, 200, 2))
+
+
 def test_at_control_the_tape_starts_when_it_is_told_to(tape: Cassette) -> None:
     with MockServer(tape, speed="max", start_on="control") as market:
         with client(market, "T.A", "T.B") as bot:
