@@ -516,7 +516,7 @@ def test_any_sequence_of_verbs_leaves_the_tape_continuous_between_seeks(
         got.extend(NUMBER[str(frame)] for frame in bot)
 
     with (
-        MockServer(tape, speed=speed, at_end=at_end) as market,
+        MockServer(tape, speed=speed, at_end=at_end, start_on="clients:2") as market,
         client(market, "T.A", "T.B") as all_trades,
         client(market, "T.B") as some,
     ):
