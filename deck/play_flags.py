@@ -130,7 +130,7 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
     click.option("--tls-key", metavar="FILE", help="The key of --tls-cert."),
     click.option("--deflate", is_flag=True, help="Offer permessage-deflate."),
     _one_of(
-        "--event-loop", [each.value for each in EventLoop], "auto takes uvloop if it is installed.", "auto"
+        "--event-loop", [each.value for each in EventLoop], "auto takes uvloop if it is installed.", "asyncio"
     ),
     click.option(
         "--control-token-env",

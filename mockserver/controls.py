@@ -19,24 +19,26 @@ from tickdeck.cassette.records import TEXT
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver import steering
 from tickdeck.mockserver.choices import StartOn
-from tickdeck.mockserver.course import leg_of, seq_of
-from tickdeck.mockserver.cutter import wants
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.moments import parse_duration, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, parse_speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
-from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.sockets import GOING_AWAY
 from tickdeck.mockserver.stage import Stage
+from tickdeck.mockserver.steering import NotNowError
 from tickdeck.mockserver.stubs import Stub
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.timeshift import Target
+from tickdeck.mockserver.views import ClientView, JournalView, Moved, State, clients_of, journal_of, state_of
 from tickdeck.mockserver.waits import Waits
 
-MOST_FRAMES: Final = 1_000_000
-"""Frames in one step or burst."""
+MOST_FRAMES: Final = 10_000
+"""Frames in one step or burst: each is looked for on its own, and the server does nothing else meanwhile."""
+
+NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
+"""Close codes that stand for something, and are never in a close frame (RFC 6455 7.4.1)."""
 
 
 class WaitTimeoutError(ReplayError, TimeoutError):
@@ -50,17 +52,23 @@ class Controls:
         self._stage = stage
         self._desk = desk
         self._waits = waits
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def admitted(self) -> None:
+        """Until a newcomer may come in: not while everything is being reset."""
+        await self._open.wait()
 
     # -- what it is told
 
-    def pause(self, *, timeline: int | None = None) -> Line:
+    def pause(self, *, timeline: int | None = None) -> State:
         """Stand still."""
         for each in self._started(timeline):
             steering.pause(each, self._now)
             self._did(each, "pause")
         return self.state()
 
-    def resume(self, *, timeline: int | None = None) -> Line:
+    def resume(self, *, timeline: int | None = None) -> State:
         """Go on; with ``start_on=control`` this is the start, also for clients that come later."""
         if timeline is None and self._stage.options.start_on is StartOn.CONTROL:
             self._stage.timelines.arm()
@@ -70,18 +78,20 @@ class Controls:
                 self._did(each, "resume")
         return self.state()
 
-    def speed(self, speed: str | float | Fraction, *, timeline: int | None = None) -> Line:
-        """Go on at another speed: a factor, ``max``, ``step`` or ``lockstep``."""
+    def speed(self, speed: str | float | Fraction, *, timeline: int | None = None) -> State:
+        """Go on at another speed: a factor, ``max``, ``step`` or ``lockstep``; timelines to come start at it too."""
         wanted = parse_speed(speed)
         shift = self._stage.options.time_shift
         if shift is not None and shift.to is Target.NOW and wanted != REAL_TIME:
             raise UsageError("the tape is moved to now, which needs speed 1")
+        if timeline is None:
+            self._stage.set_speed(wanted)
         for each in self._chosen(timeline):
             steering.set_speed(each, wanted, self._now)
             self._did(each, "speed", speed=str(wanted))
         return self.state()
 
-    def seek(self, to: str, *, timeline: int | None = None) -> Line:
+    def seek(self, to: str, *, timeline: int | None = None) -> State:
         """Jump to a place on the tape."""
         moment = parse_moment("seek", to)
         for each in self._started(timeline):
@@ -92,21 +102,28 @@ class Controls:
 
     def step(
         self, *, frames: int | None = None, duration: str | None = None, timeline: int | None = None
-    ) -> Line:
+    ) -> Moved:
         """Let the next frames (one, if nothing is said) or a stretch of the tape go, and stand."""
         return self._go(frames, duration, timeline, verb="step")
 
     def burst(
         self, *, frames: int | None = None, duration: str | None = None, timeline: int | None = None
-    ) -> Line:
+    ) -> Moved:
         """Let frames, or a stretch of the tape, go at once, and go on from there at the speed there was."""
         return self._go(frames, duration, timeline, verb="burst")
 
-    def drop(self, *, code: int | None = None, reason: str = "", client: int | None = None) -> Line:
+    def drop(self, *, code: int | None = None, reason: str = "", client: int | None = None) -> State:
         """Lose every socket, or one client's: with a close frame of ``code``, or (``None``) abruptly."""
+        if code is not None and (not 1000 <= code < 5000 or code in NEVER_SENT):
+            raise UsageError(
+                f"a close frame has no code {code}; 1000 to 4999 are allowed, but 1004 to 1006 and 1015"
+            )
+        if client is not None and client not in self._stage.connections:
+            raise NotNowError(f"client {client} is not connected")
         for number, connection in list(self._stage.connections.items()):
             if client in (None, number):
                 connection.end(Ending(code, reason))
+        self._noted("drop", code=code, reason=reason, only=client)
         return self.state()
 
     def stub(
@@ -119,49 +136,66 @@ class Controls:
         clear: bool = False,
     ) -> Line:
         """Answer a request (``GET /v1/marketstatus/now``) with a body: bytes, text, or what becomes JSON."""
-        kind = content_type.encode("latin-1", "replace")
-        stub = None if clear else Stub(_body(body), status, ((b"Content-Type", kind),))
+        if not 200 <= status <= 599:
+            raise UsageError(f"an answer has a status from 200 to 599, not {status}")
+        if not (content_type.isascii() and content_type.isprintable()):
+            raise UsageError(f"a content type is printable ASCII, not {content_type!r}")
+        stub = None if clear else Stub(_body(body), status, ((b"Content-Type", content_type.encode()),))
         self._desk.stubs.lay(request, stub)
-        return {"stub": request, "laid": not clear}
+        self._noted("stub", request=request, laid=not clear)
+        return {"request": request, "laid": not clear}
 
     def refuse_keys(self, keys: Iterable[str] | None = None, *, refuse: bool = True) -> Line:
         """Refuse these keys from now on (all, if none is named), or take them again. Who is in stays in."""
-        self._stage.keys.refuse(None if keys is None else frozenset(keys), refuse)
-        return {"refusing": refuse}
+        named = None if keys is None else frozenset([keys] if isinstance(keys, str) else keys)
+        self._stage.keys.refuse(named, refuse)
+        told: Line = {"refuse": refuse, "keys": None if named is None else len(named)}  # a key is a secret
+        self._noted("refuse-keys", **told)
+        return told
 
-    def send(self, payload: bytes | str, *, market: str | None = None) -> Line:
-        """A frame of one's own, a JSON array of events, to each client that holds one of its channels."""
-        raw = payload.encode() if isinstance(payload, str) else payload
+    def send(self, payload: bytes | str, *, market: str | None = None) -> int:
+        """A frame of one's own, a JSON array of events, to each client that holds one of its channels; to how many."""
+        raw = _utf8(payload) if isinstance(payload, str) else payload
         events = self._stage.dialect.indexer.events(raw)
-        if not events:
+        if not events or not any(event.channel for event in events):
             raise UsageError("a frame to send must be a JSON array of events, each with its ev")
         sent = 0
         for connection in list(self._stage.connections.values()):
             session = connection.session
             if session.timeline is None or market not in (None, session.market):
                 continue
-            mine = [raw[event.start : event.end] for event in events if _wants(session, event.channel)]
+            held = session.conversation.subscriptions
+            mine = [raw[event.start : event.end] for event in events if held.wants(event.channel)]
             if mine:
                 whole = raw if len(mine) == len(events) else b"[" + b",".join(mine) + b"]"
                 session.send(frame_header(TEXT, len(whole)) + whole, self._now)
                 connection.wake()
                 sent += 1
-        return {"sent": sent}
+        self._noted("send", length=len(raw), sent=sent)
+        return sent
 
-    async def reset(self) -> Line:
-        """As if the server had just started: clients are closed with 1001, everything counted is forgotten."""
-        self._stage.end_all(Ending(GOING_AWAY))
+    async def reset(self) -> State:
+        """As if the server had just started: clients are closed with 1001, everything told and counted is forgotten.
+
+        Who comes meanwhile is let in afterwards.
+        """
+        await self.admitted()
+        self._open.clear()
         try:
-            await asyncio.wait_for(self._waits.left(), 1.0)
-        except TimeoutError:
-            for connection in list(self._stage.connections.values()):
-                connection.cut_off()
-            await self._waits.left()
-        self._stage.reset()
-        self._desk.reset()
+            self._stage.end_all(Ending(GOING_AWAY))
+            try:
+                await asyncio.wait_for(self._waits.left(), 1.0)
+            except TimeoutError:
+                for connection in list(self._stage.connections.values()):
+                    connection.cut_off()
+                await self._waits.left()
+            self._stage.reset()
+            self._desk.reset()
+        finally:
+            self._open.set()
         return self.state()
 
-    async def wait(self, what: str = "finished", *, timeout: float = 30) -> Line:
+    async def wait(self, what: str = "finished", *, timeout: float = 30) -> State:
         """Until the tape has ``started``, ``finished``, or everything due was ``delivered``, or everybody ``left``."""
         waits = {
             "started": (self._waits.started, "the start of the tape"),
@@ -170,7 +204,7 @@ class Controls:
             "left": (self._waits.left, "the last client to leave"),
         }
         if what not in waits:
-            raise UsageError(f"there is no waiting for {what!r}; wait for {', '.join(waits)}")
+            raise UsageError(f"there is no waiting for {what[:60]!r}; wait for {', '.join(waits)}")
         wait, words = waits[what]
         try:
             async with asyncio.timeout(timeout):
@@ -181,45 +215,21 @@ class Controls:
 
     # -- what it is asked
 
-    def state(self) -> Line:
+    def state(self) -> State:
         """Where everything stands."""
-        stage = self._stage
-        return {
-            "clients": len(stage.connections),
-            "speed": str(stage.options.speed),
-            "profile": stage.wording.name,
-            "markets": list(stage.tapes.recorded),
-            "begin_ns": stage.tapes.begin_ns,
-            "end_ns": stage.tapes.end_ns,
-            "timelines": [self._timeline(each) for each in stage.timelines],
-            "error": None if stage.failure is None else str(stage.failure),
-        }
+        return state_of(self._stage)
 
-    def clients(self) -> list[Line]:
-        """Who is connected: what it holds, where it is, how it lags."""
-        return [
-            {
-                "client": number,
-                "timeline": None if (timeline := connection.session.timeline) is None else timeline.number,
-                "market": connection.session.market,
-                "authenticated": timeline is not None,
-                "channels": list(connection.session.conversation.subscriptions.channels),
-                "frames": connection.session.account.frames,
-                "bytes": connection.session.account.wire_bytes,
-                "lap": leg_of(connection.session.reel.cursor) + 1,
-                "next_seq": seq_of(connection.session.reel.cursor),
-                "up_to_date": connection.is_up_to(self._now),
-            }
-            for number, connection in sorted(self._stage.connections.items())
-        ]
+    def clients(self) -> list[ClientView]:
+        """Who is connected: what it holds, where it is."""
+        return clients_of(self._stage)
 
     def misses(self) -> list[dict[str, object]]:
         """Requests that were not on the cassette, each with the nearest recording."""
         return list(self._desk.misses)
 
-    def journal(self) -> list[Line]:
-        """What happened so far, as the lines of ``--json``."""
-        return [self._stage.teller.line_of(entry) for entry in self._stage.teller.journal.entries]
+    def journal(self, *, since: int = 0, limit: int = 1000) -> JournalView:
+        """What happened so far, as the lines of ``--json``: at most ``limit`` from the entry ``since`` on."""
+        return journal_of(self._stage, since=since, limit=limit)
 
     def report(self) -> Line:
         """What the run has come to so far; its parts are described in docs/playing.md."""
@@ -238,23 +248,26 @@ class Controls:
 
     # -- how it is done
 
-    def _go(self, frames: int | None, duration: str | None, timeline: int | None, *, verb: str) -> Line:
+    def _go(self, frames: int | None, duration: str | None, timeline: int | None, *, verb: str) -> Moved:
         duration_ns = None if duration is None else parse_duration(duration.removeprefix("+"))
         if duration is not None and duration_ns is None:
             raise UsageError(f"{verb} takes a duration such as 500ms, not {duration!r}")
         if frames is not None and duration_ns is not None:
             raise UsageError(f"{verb} takes frames or a duration, not both")
         if frames is not None and not 0 < frames <= MOST_FRAMES:
-            raise UsageError(f"{verb} takes 1 to {MOST_FRAMES} frames, not {frames}")
+            raise UsageError(f"{verb} takes 1 to {MOST_FRAMES} frames, not {frames}; a duration has no limit")
         wanted = frames if frames is not None else 1 if duration_ns is None else 0
         gone = 0
-        for each in self._started(timeline):
+        chosen = self._started(timeline)
+        for each in chosen:
+            steering.need_hand(each, verb)
+        for each in chosen:
             done = steering.step(
                 each, self._now, frames=wanted, duration_ns=duration_ns or 0, stand=verb == "step"
             )
             self._did(each, verb, frames=done, duration_ns=duration_ns)
             gone += done
-        return {"frames": gone, **self.state()}
+        return {**self.state(), "frames": None if frames is None and duration_ns is not None else gone}
 
     @property
     def _now(self) -> int:
@@ -265,14 +278,14 @@ class Controls:
             return list(self._stage.timelines)
         found = self._stage.timelines.numbered(number)
         if found is None:
-            raise UsageError(f"there is no timeline {number}; there are {len(self._stage.timelines)}")
+            raise NotNowError(f"there is no timeline {number}; there are {len(self._stage.timelines)}")
         return [found]
 
     def _started(self, number: int | None) -> list[Timeline]:
-        """Those that have started; a `UsageError` where there are none, for then nothing would happen."""
+        """Those that have started; `NotNowError` where there are none, for then nothing would happen."""
         chosen = [each for each in self._chosen(number) if number is not None or each.started]
         if not chosen:
-            raise UsageError(f"no timeline has started; {self._waits.situation()}")
+            raise NotNowError(f"no timeline has started; {self._waits.situation()}")
         return chosen
 
     def _did(self, timeline: Timeline, verb: str, **parts: object) -> None:
@@ -280,31 +293,30 @@ class Controls:
         self._note([timeline.entry("control", self._now, verb=verb, **parts)])
         self._stage.look(timeline)
 
+    def _noted(self, verb: str, **parts: object) -> None:
+        """Note what is about no timeline."""
+        self._note([Entry("control", self._now, parts={"verb": verb, **parts})])
+
     def _note(self, entries: Iterable[Entry]) -> None:
         self._stage.note(entries)
-
-    def _timeline(self, timeline: Timeline) -> Line:
-        position_ns = timeline.position(self._now)
-        return {
-            "timeline": timeline.number,
-            "run": timeline.run,
-            "lap": timeline.course.leg + 1,
-            "started": timeline.started,
-            "paused": timeline.started and timeline.head.paused,
-            "finished": timeline.finished,
-            "speed": str(timeline.speed),
-            "position_ns": position_ns,
-            "market_time": self._stage.teller.market_time(position_ns),
-            "clients": sorted(session.number for session in timeline.sessions),
-        }
-
-
-def _wants(session: Session, channel: str) -> bool:
-    return wants(frozenset(session.conversation.subscriptions.channels), channel)
 
 
 def _body(body: object) -> bytes:
     if isinstance(body, bytes):
         return body
-    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return text.encode()
+    if isinstance(body, str):
+        return _utf8(body)
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the body of an answer must be bytes, a text or JSON: {str(error).lower()}"
+        ) from None
+    return _utf8(text)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the text holds half a character, which cannot be UTF-8") from None

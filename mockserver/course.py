@@ -43,7 +43,7 @@ def seq_of(cursor: int) -> int:
     return cursor & _SEQ
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Leg:
     """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way)."""
 
@@ -51,11 +51,16 @@ class Leg:
     end: EndOf | None = None
 
 
+def _to_the_end(tape: Tape) -> int:
+    return tape.last_seq + 1
+
+
 class Course:
     """The legs of one playback so far; the last one is under way."""
 
     def __init__(self, begin_ns: int = 0) -> None:
         self.legs = [Leg(begin_ns)]
+        self._lap: Leg | None = None
 
     @property
     def leg(self) -> int:
@@ -79,5 +84,13 @@ class Course:
 
     def turn(self, begin_ns: int, *, end: EndOf) -> None:
         """End the leg under way, and begin another at a position of the tape."""
-        self.legs[-1].end = end
+        self.legs[-1] = Leg(self.legs[-1].begin_ns, end)
         self.legs.append(Leg(begin_ns))
+
+    def lap(self, begin_ns: int) -> None:
+        """Go on from the end of the tape at its beginning; laps share a leg, so that days of them cost little."""
+        if self.legs[-1] is not self._lap:
+            self.legs[-1] = Leg(self.legs[-1].begin_ns, _to_the_end)
+            self._lap = Leg(begin_ns, _to_the_end)
+        assert self._lap is not None
+        self.legs.append(self._lap)

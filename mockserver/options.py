@@ -69,8 +69,8 @@ class PlayOptions:
     tls_cert: str | None = None
     tls_key: str | None = None
     deflate: bool = False
-    event_loop: EventLoop = EventLoop.AUTO
-    token: str | None = None
+    event_loop: EventLoop = EventLoop.ASYNCIO
+    token: str | None = field(default=None, repr=False)
 
     @property
     def effective_loop(self) -> EventLoop:
@@ -156,7 +156,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         tls_cert=words.get("tls_cert"),
         tls_key=words.get("tls_key"),
         deflate=words.get("deflate", False),
-        event_loop=_choice(EventLoop, "event loop", words.get("event_loop", "auto")),
+        event_loop=_choice(EventLoop, "event loop", words.get("event_loop", "asyncio")),
         token=words.get("token"),
     )
     _refuse_nonsense(options)
@@ -165,7 +165,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
 
 def _refuse_nonsense(options: PlayOptions) -> None:
     if options.event_loop is EventLoop.UVLOOP and options.tls:
-        raise UsageError("tls is served on asyncio's event loop alone; leave event loop at auto")
+        raise UsageError("tls is served on asyncio's event loop alone; leave event loop at asyncio")
     if options.idle_cap_ns == 0:
         raise UsageError("idle cap must be above zero; speed max waits for nothing")
 

@@ -13,6 +13,7 @@ which frame is due. Positions round down and deadlines up, so nothing is early.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -56,6 +57,7 @@ REAL_TIME: Final = Speed()
 MAX: Final = Speed(mode=Mode.MAX)
 STEP: Final = Speed(mode=Mode.STEP)
 LOCKSTEP: Final = Speed(mode=Mode.LOCKSTEP)
+_HUGE: Final = re.compile(r"[eE][+-]?[\d_]{3}|.{100}")
 _NAMED: Final = {str(speed): speed for speed in (MAX, STEP, LOCKSTEP)}
 
 
@@ -63,8 +65,11 @@ def parse_speed(text: str | int | float | Fraction) -> Speed:
     """``7.3``, ``1/2``, ``max``, ``step`` or ``lockstep``; a float means its decimal spelling (0.1 is 1/10)."""
     if isinstance(text, str) and text in _NAMED:
         return _NAMED[text]
+    spelled = str(text).removesuffix("x")
     try:
-        factor = Fraction(str(text).removesuffix("x"))
+        if _HUGE.search(spelled):  # it would take for ever to be written out
+            raise ValueError
+        factor = Fraction(spelled)
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"speed is neither a factor nor max, step or lockstep: {text!r}") from None
     if factor <= 0:

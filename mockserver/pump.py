@@ -99,7 +99,7 @@ class Pump:
 
     def push(self) -> None:
         """Send what is due, as far as the socket takes it."""
-        if self._closed or self._draining is not None:
+        if self._closed or self._draining is not None or self._transport.is_closing():
             return
         try:
             self._push()

@@ -87,7 +87,7 @@ class Reel:
         self._wanted = Subscriptions()
         self._key: frozenset[str] | None = frozenset()
         self.turned: dict[int, int] = {}
-        """By leg, the sequence at which it turned to the next."""
+        """By leg, the sequence at which it turned to the next, where that is not the leg's end."""
         self._said: deque[tuple[int, bytes | Change | Ending]] = deque()
         self._said_bytes = 0
         self._stand(cursor)
@@ -261,7 +261,8 @@ class Reel:
         self._piece, self._cut = self._piece + 1, None
 
     def _turn_to_next_leg(self) -> None:
-        self.turned[self._leg] = self._seq
+        if self._seq != self.course.end(self._leg, self._tape):
+            self.turned[self._leg] = self._seq
         self._stand(cursor_of(self._leg + 1, self.course.begin(self._leg + 1, self._tape)))
 
     def _apply(self, change: Change) -> None:

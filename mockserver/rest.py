@@ -41,6 +41,8 @@ class RestDesk:
 
     def reset(self) -> None:
         """As if nobody had asked yet."""
+        self.stubs.reset()
+        self._shelf.reset()
         self.asked = 0
         self.misses: list[dict[str, object]] = []
         self._missed = 0

@@ -17,13 +17,15 @@ from aiohttp import web
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
-from tickdeck.mockserver.control import CONTROL, ControlDesk
+from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
+from tickdeck.mockserver.gate import Gate
 from tickdeck.mockserver.journal import Journal
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
+from tickdeck.mockserver.routes import is_control
 from tickdeck.mockserver.sockets import GOING_AWAY, refusal_of
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import stubs_of
@@ -45,7 +47,8 @@ class Player:
         self.desk = RestDesk(self.stage, stubs=stubs_of(self.options.stubs))
         self.waits = Waits(self.stage, self.desk)
         self.controls = Controls(self.stage, self.desk, self.waits)
-        self._control = ControlDesk(self.controls, token=self.options.token)
+        self._gate = Gate(self.options.host, token=self.options.token)
+        self._control: ControlDesk | None = None
         self._server: Listening | None = None
         self._listeners: list[socket.socket] = []
         self._runner: web.ServerRunner | None = None
@@ -55,6 +58,7 @@ class Player:
     async def start(self) -> None:
         """Listen; ``listening`` is told once clients can connect."""
         self.stage.open()
+        self._control = ControlDesk(self.controls, self._gate, clock=self.stage.clock)
         self._identity = self._identified()
         self._server = Listening(
             self._handle,
@@ -76,7 +80,7 @@ class Player:
             feed=self.feed,
             ca=None if self.ca_file is None else str(self.ca_file),
             profile=self.stage.wording.name,
-            notes=list(self.stage.wording.notes),
+            notes=[*self.stage.wording.notes, *self._gate.notes],
         )
 
     async def stop(self) -> None:
@@ -89,6 +93,8 @@ class Player:
         for site in [] if self._runner is None else list(self._runner.sites):
             await site.stop()
         self._listeners = []
+        if self._control is not None:
+            self._control.close()
         self.stage.end_all(Ending(GOING_AWAY))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.waits.left(), 1.0)
@@ -105,6 +111,11 @@ class Player:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not stopped."""
+        return self._runner is not None
 
     @property
     def port(self) -> int:
@@ -147,8 +158,9 @@ class Player:
         return self.controls.report()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path.startswith(CONTROL):
+        if self._control is not None and is_control(request.path):
             return await self._control.answer(request)
+        await self.controls.admitted()
         if request.headers.get("Upgrade", "").lower() == "websocket":
             if (refusal := refusal_of(request)) is not None:
                 return refusal

@@ -169,6 +169,11 @@ class Session:
         """Whether nothing that is due by now is left to take."""
         return not self._ping_due and not self.reel.said_bytes and self.reel.cursor >= self._due(now_ns)
 
+    @property
+    def never_up_to_date(self) -> bool:
+        """Whether there is always more that is due: a tape that loops without a clock."""
+        return self.timeline is not None and self.timeline.loops_freely
+
     def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
         """Say why at once, ahead of what was not sent, and end it."""
         entry = self._entry(kind, now_ns)
@@ -257,7 +262,7 @@ class Session:
         timeline = self._timelines.of(key, client=self.number)
         self.timeline = timeline
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
-        self.account.joined = self.account.cursor = timeline.cursor(self, now_ns)
+        self.account.joined = self.account.cursor = timeline.joins_at(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)
         self._lost_at = timeline.lost_behind(self, self.account.joined)
         yield self._entry("authenticated", now_ns)

@@ -108,19 +108,24 @@ class Shelf:
         self._secret = secret_parameters
         self._zero_ns = zero_ns
         self._slots: dict[tuple[str, ...], dict[str, list[_Slot]]] = {}
-        self._unplayed: dict[int, Interaction] = {}
+        self._all: dict[int, Interaction] = {}
         grouped: dict[_Key, list[Interaction]] = {}
         for interaction in sorted(interactions, key=lambda each: each.seq):
             if interaction.status >= _FIRST_FINAL_STATUS:
-                self._unplayed[interaction.seq] = interaction
+                self._all[interaction.seq] = interaction
                 grouped.setdefault(self._key(Asked.of(interaction.method, interaction.url)), []).append(
                     interaction
                 )
+        self.reset()
         for key, entries in grouped.items():
             method, path, query = key
             by_end = sorted(entries, key=lambda each: each.end_ns)
             slot = _Slot(key, Counter(query), entries, by_end, [each.end_ns for each in by_end])
             self._slots.setdefault(path, {}).setdefault(method, []).append(slot)
+
+    def reset(self) -> None:
+        """As if nothing had been served yet."""
+        self._unplayed = dict(self._all)
 
     def find(self, asked: Asked, *, repeats: Repeats, position_ns: int, visits: Visits) -> Interaction | Miss:
         """The recording that answers, noted in ``visits``; or a `Miss`, which changes nothing."""

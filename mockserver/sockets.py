@@ -189,7 +189,9 @@ class Connection:
 
     def is_up_to(self, now_ns: int) -> bool:
         """Whether everything that is due by now has left the process."""
-        return self.pump is None or (self.pump.flushed and self.session.is_up_to(now_ns))
+        if self.pump is None or self.session.never_up_to_date:
+            return True
+        return self.pump.flushed and self.session.is_up_to(now_ns)
 
     async def _converse(self, socket: web.WebSocketResponse, pump: Pump) -> WSMessage | None:
         timer = self._auth_timer()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.playhead import Speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import Lateness, client_report
 from tickdeck.mockserver.session import Session
@@ -55,6 +57,7 @@ class Stage:
         tell: Callable[[Line], None] | None = None,
     ) -> None:
         self.options = options
+        self._given = options
         self.cassette = cassette
         self.dialect = dialects.find(cassette.header.dialect)
         self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
@@ -295,8 +298,14 @@ class Stage:
         self._past_lateness = Lateness()
         self._seen.clear()
         self.timelines.clear()
+        self.options = self.timelines.options = self._given
+        self.keys.bad, self.keys.closed = self._given.bad_keys, False
         self.teller.journal.clear()
         self.clients = 0
+
+    def set_speed(self, speed: Speed) -> None:
+        """What starts from now on starts at this speed."""
+        self.options = self.timelines.options = replace(self.options, speed=speed)
 
     def end_all(self, ending: Ending) -> None:
         """End every connection from the server's side."""

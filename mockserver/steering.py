@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.heads import DrivenHead, FreeHead, PacedHead
@@ -11,6 +12,10 @@ from tickdeck.mockserver.lockstep import Lockstep
 from tickdeck.mockserver.playhead import Mode, Speed
 from tickdeck.mockserver.tape import Tape
 from tickdeck.mockserver.timeline import Timeline
+
+
+class NotNowError(UsageError):
+    """It is right in itself, and cannot be done the way things stand."""
 
 
 def pause(timeline: Timeline, now_ns: int) -> None:
@@ -30,13 +35,14 @@ def resume(timeline: Timeline, now_ns: int) -> list[Entry]:
 
 
 def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
-    """Go on from here at another speed; one that has not started will start at it."""
+    """Go on from here at another speed; one that has not started, or starts anew, will start at it."""
     head = timeline.head
     position, paused = timeline.position(now_ns), head.paused
     if timeline.started and not isinstance(head, FreeHead):
         for market in timeline.markets:  # at max, newcomers begin here
             timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
     timeline.speed = speed
+    timeline.options = replace(timeline.options, speed=speed)
     timeline.moves += 1
     if not timeline.started:
         return
@@ -51,10 +57,12 @@ def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
 
 
 def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
-    """Jump to a position of the tape; what was due before is still sent."""
+    """Jump to a position of the tape (or to its end); what was due before is still sent."""
     _need_start(timeline, "seek")
     paused = timeline.head.paused
-    timeline.course.turn(max(position_ns, timeline.tapes.begin_ns), end=_here(timeline, now_ns))
+    begin_ns, end_ns = timeline.tapes.begin_ns, timeline.tapes.end_ns
+    position_ns = max(min(position_ns, end_ns + 1), begin_ns)
+    timeline.course.turn(position_ns, end=_here(timeline, now_ns))
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)
@@ -81,18 +89,24 @@ def step(
     A frame here is one that at least one of the timeline's clients is sent. With
     ``stand`` a tape with a pace is paused first; its frames of one position go together.
     """
-    _need_start(timeline, "step")
-    head = timeline.head
-    if isinstance(head, FreeHead):
-        raise UsageError("speed max cannot be stepped; set speed step, or a factor, first")
+    head = need_hand(timeline, "step")
     if stand and isinstance(head, PacedHead):
         head.pause(now_ns)
     if duration_ns:
         timeline.moves += 1
-        head.move_to(head.position(now_ns) + duration_ns, now_ns)
+        here_ns = head.position(now_ns)
+        head.move_to(max(min(here_ns + duration_ns, timeline.tapes.end_ns), here_ns), now_ns)
     return next((done for done in range(frames) if not timeline.release_next(now_ns)), frames)
+
+
+def need_hand(timeline: Timeline, verb: str) -> PacedHead | DrivenHead:
+    """The head of a timeline that can be stepped; `NotNowError` if it cannot."""
+    _need_start(timeline, verb)
+    if isinstance(timeline.head, FreeHead):
+        raise NotNowError("speed max cannot be stepped; set speed step, or a factor, first")
+    return timeline.head
 
 
 def _need_start(timeline: Timeline, verb: str) -> None:
     if not timeline.started:
-        raise UsageError(f"timeline {timeline.number} has not started: there is nothing to {verb} yet")
+        raise NotNowError(f"timeline {timeline.number} has not started: there is nothing to {verb} yet")

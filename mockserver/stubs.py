@@ -6,10 +6,13 @@ import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.mockserver.targets import segments, split_target
+
+_Key: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class Stubs:
     """Answers by method and path; a query, if one is named, is not looked at."""
 
     def __init__(self) -> None:
-        self._stubs: dict[tuple[str, tuple[str, ...]], Stub] = {}
+        self._stubs: dict[_Key, Stub] = {}
+        self._first: dict[_Key, Stub] = {}
 
     def lay(self, request: str, stub: Stub | None) -> None:
         """Answer ``GET /v1/marketstatus/now`` so, or (``None``) as recorded again; `UsageError` if it is no request."""
@@ -34,6 +38,14 @@ class Stubs:
             self._stubs.pop(key, None)
         else:
             self._stubs[key] = stub
+
+    def keep(self) -> None:
+        """What is laid now is what `reset` comes back to."""
+        self._first = dict(self._stubs)
+
+    def reset(self) -> None:
+        """Forget what was laid, and lifted, since."""
+        self._stubs = dict(self._first)
 
     def find(self, method: str, path: str) -> Stub | None:
         """The answer that is laid over this request, if any."""
@@ -47,6 +59,7 @@ def stubs_of(laid: Mapping[str, str | bytes]) -> Stubs:
         stubs.lay(
             request, Stub(content) if isinstance(content, bytes) else _from_file(request, Path(content))
         )
+    stubs.keep()
     return stubs
 
 
@@ -60,7 +73,7 @@ def _from_file(request: str, path: Path) -> Stub:
     return Stub(body, headers=((b"Content-Type", kind.encode()),))
 
 
-def _key(request: str) -> tuple[str, tuple[str, ...]]:
+def _key(request: str) -> _Key:
     method, _, target = request.strip().partition(" ")
     if not method.isalpha() or not target.startswith("/"):
         raise UsageError(f"{request!r} is no request to answer; write 'GET /v1/marketstatus/now'")

@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 from tickdeck.mockserver.journal import Entry, Journal
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: a tape that is held at its end runs on at any speed."""
 
 Line: TypeAlias = dict[str, object]
 """One happening as a JSON line: ``kind`` and its parts."""
@@ -45,5 +47,10 @@ class Teller:
 
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
-        moment = _EPOCH + timedelta(microseconds=self._wall_ns(max(position_ns, 0)) // 1000)
-        return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+        return utc(self._wall_ns(max(position_ns, 0)))
+
+
+def utc(wall_ns: int) -> str:
+    """``2026-11-23T20:39:53.123456Z``; no later than dates go."""
+    moment = _EPOCH + timedelta(microseconds=min(wall_ns // 1000, _LAST_US))
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

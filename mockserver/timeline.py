@@ -101,6 +101,12 @@ class Timeline:
         """The markets that sockets joined."""
         return self._markets
 
+    @property
+    def loops_freely(self) -> bool:
+        """Whether it begins anew for ever, as fast as clients read."""
+        free = isinstance(self.head, FreeHead) and not self.head.paused
+        return self.started and free and self.options.at_end is AtEnd.LOOP
+
     # -- where it stands
 
     def position(self, now_ns: int) -> int:
@@ -120,6 +126,12 @@ class Timeline:
 
     def cursor(self, session: Listener, now_ns: int) -> int:
         """The cursor at which something that a session does now takes effect."""
+        if isinstance(self.head, FreeHead) and self.head.paused:
+            return session.reel.cursor  # it stands there, short of what was reached or sought
+        return self.joins_at(session, now_ns)
+
+    def joins_at(self, session: Listener, now_ns: int) -> int:
+        """The cursor at which a session that comes now begins."""
         tape = self.tapes.of(session.market)
         if not self.started:
             return self.course.begin(0, tape)
@@ -275,7 +287,7 @@ class Timeline:
     def _lap(self, now_ns: int) -> Entry:
         """The tape begins anew."""
         self.moves += 1
-        self.course.turn(self.tapes.begin_ns, end=lambda tape: tape.last_seq + 1)
+        self.course.lap(self.tapes.begin_ns)
         if isinstance(self.head, PacedHead):
             self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
         else:

@@ -16,7 +16,7 @@ class Timelines:
     """The timelines of a server, numbered from 1."""
 
     def __init__(self, options: PlayOptions, tapes: Tapes) -> None:
-        self._options = options
+        self.options = options
         self._tapes = tapes
         self._by_name: dict[str, Timeline] = {}
         self._newest: dict[str, str] = {}
@@ -27,7 +27,7 @@ class Timelines:
 
         Where every connection has its own, a request goes with the newest socket of its key.
         """
-        match self._options.timeline:
+        match self.options.timeline:
             case TimelineOf.SHARED:
                 return self._named(SHARED)
             case TimelineOf.KEY:
@@ -53,7 +53,7 @@ class Timelines:
     def _named(self, name: str) -> Timeline:
         if name not in self._by_name:
             number = len(self._by_name) + 1
-            self._by_name[name] = Timeline(number, self._options, self._tapes, armed=self._armed)
+            self._by_name[name] = Timeline(number, self.options, self._tapes, armed=self._armed)
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[Timeline]:

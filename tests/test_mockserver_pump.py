@@ -58,6 +58,9 @@ class Wire:
         self.writes.append(bytes(data))
         self.buffered = len(data) if self.full else 0
 
+    def is_closing(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return self.buffered
 
