@@ -28,7 +28,7 @@ _UNITS: Final = {
 _PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
 _WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})+")
 _CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?")
-_FRACTION: Final = re.compile(r"(?<=:\d\d)[.,](\d{1,9})")
+_FRACTION: Final = re.compile(r"(?:(?<=:\d\d)|(?<=T\d{6}))[.,](\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
