@@ -57,7 +57,7 @@ class Listener(Protocol):
 class Timeline:
     """One playback of the cassette. ``number`` counts timelines from 1, ``run`` the times it began anew."""
 
-    def __init__(self, number: int, options: PlayOptions, tapes: Tapes, *, armed: bool = False) -> None:
+    def __init__(self, number: int, options: PlayOptions, tapes: Tapes) -> None:
         self.number = number
         self.options = options
         self.tapes = tapes
@@ -66,7 +66,7 @@ class Timeline:
         """How often something other than the clock moved the tape: clients are to be looked at then."""
         self.joined = False
         """Whether a socket ever came; a key may be used for REST alone."""
-        self._armed = armed
+        self._armed = False
         self._sessions: dict[int, Listener] = {}
         self._rewind()
 
@@ -199,6 +199,10 @@ class Timeline:
                 self._settle_at_ns = None
         return [*happened, *self.tick(now_ns)]
 
+    def arm(self) -> None:
+        """Whoever joins from now on starts it at once."""
+        self._armed = True
+
     def start(self, now_ns: int) -> list[Entry]:
         """Start now, whatever was waited for; nothing if it has."""
         if self.started:
@@ -213,7 +217,10 @@ class Timeline:
         self.moves += 1
         self.lockstep = Lockstep()
         self.head = head_at(position_ns, self.speed, now_ns=now_ns, sent=sent)
-        self._outlook = Outlook(self.tapes, self.options, begin_ns=position_ns)
+        if sent:
+            self._outlook = self._outlook.moved_to(position_ns)
+        else:
+            self._outlook = Outlook(self.tapes, self.options, begin_ns=position_ns)
 
     # -- what happens by itself
 
