@@ -17,12 +17,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from tickdeck.mockserver.playhead import Playhead
 from tickdeck.mockserver.tape import Tape
 
 LEG: Final = 64
 """Bits of a cursor below the number of its leg."""
 
 _SEQ: Final = (1 << LEG) - 1
+
+CLOCKS_KEPT: Final = 16
+"""Legs that were left and whose playhead is remembered."""
 
 EndOf: TypeAlias = Callable[[Tape], int]
 """Where a leg ends on the tape of a market: the sequence of the first frame that is no longer on it."""
@@ -45,10 +49,14 @@ def seq_of(cursor: int) -> int:
 
 @dataclass(slots=True)
 class Leg:
-    """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way)."""
+    """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way).
+
+    ``playhead`` is the one that it was left with, if a clock moved the tape.
+    """
 
     begin_ns: int
     end: EndOf | None = None
+    playhead: Playhead | None = None
 
 
 class Course:
@@ -77,7 +85,9 @@ class Course:
         last = tape.last_seq + 1
         return last if end is None else min(end(tape), last)
 
-    def turn(self, begin_ns: int, *, end: EndOf) -> None:
+    def turn(self, begin_ns: int, *, end: EndOf, playhead: Playhead | None = None) -> None:
         """End the leg under way, and begin another at a position of the tape."""
-        self.legs[-1].end = end
+        self.legs[-1].end, self.legs[-1].playhead = end, playhead
+        for old in self.legs[-CLOCKS_KEPT - 1 : -CLOCKS_KEPT]:
+            old.playhead = None
         self.legs.append(Leg(begin_ns))

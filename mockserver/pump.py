@@ -173,8 +173,7 @@ class Pump:
         if not batch.frames:
             return
         self.digest.update(batch.wire if batch.recorded is None else batch.recorded)
-        timeline = self._session.timeline
-        deadline = None if timeline is None else timeline.deadline(batch.position_ns)
+        deadline = self._session.deadline(batch)
         if deadline is not None:
             self.lateness.add(now_ns - deadline, batch.frames)
 

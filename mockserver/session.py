@@ -28,6 +28,7 @@ from tickdeck.dialects.effects import (
 )
 from tickdeck.mockserver.account import Account
 from tickdeck.mockserver.choices import AtEnd, SlowClient
+from tickdeck.mockserver.course import leg_of
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.playhead import Mode
@@ -141,6 +142,12 @@ class Session:
         if self._lost_at is not None:
             due_ns = self._lost_at[1] if due_ns is None else min(due_ns, self._lost_at[1])
         return timeline.deadline(due_ns)
+
+    def deadline(self, batch: Batch) -> int | None:
+        """The clock reading at which the batch that was taken last was due; ``None`` where there is no clock."""
+        if self.timeline is None:
+            return None
+        return self.timeline.deadline(batch.position_ns, leg=leg_of(self.reel.cursor))
 
     def slow(self, now_ns: int) -> list[Entry]:
         """The socket takes nothing more: see whether the client is too far behind, and end it then."""

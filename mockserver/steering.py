@@ -53,8 +53,10 @@ def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
 def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
     """Jump to a position of the tape; what was due before is still sent."""
     _need_start(timeline, "seek")
-    paused = timeline.head.paused
-    timeline.course.turn(max(position_ns, timeline.tapes.begin_ns), end=_here(timeline, now_ns))
+    head, paused = timeline.head, timeline.head.paused
+    playhead = head.playhead if isinstance(head, PacedHead) else None
+    begin_ns = max(position_ns, timeline.tapes.begin_ns)
+    timeline.course.turn(begin_ns, end=_here(timeline, now_ns), playhead=playhead)
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)

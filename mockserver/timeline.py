@@ -14,6 +14,7 @@ What a timeline can be told to do is in `tickdeck.mockserver.steering`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -24,7 +25,7 @@ from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lockstep import Lockstep
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.outlook import Coming, EndComing, GapComing, Outlook
-from tickdeck.mockserver.playhead import Mode
+from tickdeck.mockserver.playhead import Mode, Playhead
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.shelf import Visits
 from tickdeck.mockserver.tape import Tape, Tapes
@@ -112,11 +113,14 @@ class Timeline:
         here = [self.tapes.of(market).position_behind(seq) for market, seq in self._foremost()]
         return max([self.course.begin_ns, *here])
 
-    def deadline(self, position_ns: int | None) -> int | None:
-        """The clock reading at which a position is reached; ``None`` if that is not known."""
-        if position_ns is None or not isinstance(self.head, PacedHead):
-            return None
-        return self.head.playhead.deadline(position_ns)
+    def deadline(self, position_ns: int | None, *, leg: int | None = None) -> int | None:
+        """The clock reading at which a position is reached, or was on a leg that is over; ``None`` if not known."""
+        playhead = self._playhead if leg in (None, self.course.leg) else self.course.legs[leg or 0].playhead
+        return None if position_ns is None or playhead is None else playhead.deadline(position_ns)
+
+    @property
+    def _playhead(self) -> Playhead | None:
+        return self.head.playhead if isinstance(self.head, PacedHead) else None
 
     def cursor(self, session: Listener, now_ns: int) -> int:
         """The cursor at which something that a session does now takes effect."""
@@ -197,6 +201,9 @@ class Timeline:
             self.over = policy is OnReturn.REWIND or (policy is OnReturn.AUTO and not by_server)
             if not self.started:
                 self._settle_at_ns = None
+        gate = self.options.start_on
+        if isinstance(gate, Clients) and len(self.reading) < gate.count:
+            self._settle_at_ns = None
         return [*happened, *self.tick(now_ns)]
 
     def arm(self) -> None:
@@ -276,13 +283,14 @@ class Timeline:
         if self.options.at_end is not AtEnd.LOOP:
             self.finished = True
             return self.entry("finished", now_ns)
+        before = copy(head.playhead)
         head.playhead.skip(come.position_ns, self.tapes.begin_ns)
-        return self._lap(now_ns)
+        return self._lap(now_ns, before)
 
-    def _lap(self, now_ns: int) -> Entry:
+    def _lap(self, now_ns: int, before: Playhead | None = None) -> Entry:
         """The tape begins anew."""
         self.moves += 1
-        self.course.turn(self.tapes.begin_ns, end=lambda tape: tape.last_seq + 1)
+        self.course.turn(self.tapes.begin_ns, end=lambda tape: tape.last_seq + 1, playhead=before)
         if isinstance(self.head, PacedHead):
             self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
         else:

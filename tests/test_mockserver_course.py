@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
-from tickdeck.mockserver.course import Course, cursor_of, leg_of, seq_of
+from tickdeck.mockserver.course import CLOCKS_KEPT, Course, cursor_of, leg_of, seq_of
+from tickdeck.mockserver.playhead import Playhead
 from tickdeck.mockserver.tape import Tape, Tapes
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
@@ -58,3 +60,12 @@ def test_no_leg_ends_behind_the_last_frame_that_is_played(tape: Tape) -> None:
     assert course.end(0, tape) == 6
     tape.stop_ns = 20
     assert (course.end(0, tape), course.end(1, tape)) == (3, 3)
+
+
+def test_only_the_last_few_legs_remember_their_playhead() -> None:
+    course = Course()
+    playhead = Playhead(Fraction(1), now_ns=0)
+    for _ in range(CLOCKS_KEPT + 3):
+        course.turn(0, end=lambda each: 0, playhead=playhead)
+    remembered = [leg.playhead is playhead for leg in course.legs]
+    assert remembered == [*[False] * 3, *[True] * CLOCKS_KEPT, False]
