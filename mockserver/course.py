@@ -51,11 +51,13 @@ def seq_of(cursor: int) -> int:
 class Leg:
     """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way).
 
-    ``playhead`` is the one that it was left with, if a clock moved the tape.
+    ``left_ns`` is where the tape stood when it was left for another place, ``playhead``
+    the one that it was left with, if a clock moved the tape.
     """
 
     begin_ns: int
     end: EndOf | None = None
+    left_ns: int | None = None
     playhead: Playhead | None = None
 
 
@@ -85,9 +87,11 @@ class Course:
         last = tape.last_seq + 1
         return last if end is None else min(end(tape), last)
 
-    def turn(self, begin_ns: int, *, end: EndOf, playhead: Playhead | None = None) -> None:
+    def turn(
+        self, begin_ns: int, *, end: EndOf, left_ns: int | None = None, playhead: Playhead | None = None
+    ) -> None:
         """End the leg under way, and begin another at a position of the tape."""
-        self.legs[-1].end, self.legs[-1].playhead = end, playhead
+        self.legs[-1] = Leg(self.begin_ns, end, left_ns, playhead)
         for old in self.legs[-CLOCKS_KEPT - 1 : -CLOCKS_KEPT]:
             old.playhead = None
         self.legs.append(Leg(begin_ns))

@@ -61,7 +61,10 @@ class Session:
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
+        self.turned_out = False
+        """Whether it was told to go: as one connection too many, or for not keeping up."""
         self._lost_at: tuple[int, int] | None = None
+        self._lost_on_leg = 0
         self._pings = 0
         self._ping_due = False
         self._ping_payload = b""
@@ -136,11 +139,9 @@ class Session:
             return None
         due_ns = self.reel.due_ns()
         if due_ns is None and not self.reel.ended:
-            due_ns = (
-                self.cutter.tape.end_ns
-            )  # nothing more for this client, but the tape is to end for it too
-        if self._lost_at is not None:
-            due_ns = self._lost_at[1] if due_ns is None else min(due_ns, self._lost_at[1])
+            due_ns = self.cutter.tape.end_ns  # nothing more for this client, but the tape ends for it too
+        if (lost_at := self._line_lost_at(timeline)) is not None:
+            due_ns = lost_at[1] if due_ns is None else min(due_ns, lost_at[1])
         return timeline.deadline(due_ns)
 
     def deadline(self, batch: Batch) -> int | None:
@@ -178,7 +179,9 @@ class Session:
 
     def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
         """Say why at once, ahead of what was not sent, and end it."""
+        self.turned_out = True
         entry = self._entry(kind, now_ns)
+        self.reel.forget()
         for effect in effects:
             match effect:
                 case Say(payload):
@@ -201,7 +204,15 @@ class Session:
         if self.timeline is None:
             return self.reel.cursor
         due = self.timeline.due(self, now_ns)
-        return due if self._lost_at is None else min(due, self._lost_at[0])
+        lost_at = self._line_lost_at(self.timeline)
+        return due if lost_at is None else min(due, lost_at[0])
+
+    def _line_lost_at(self, timeline: Timeline) -> tuple[int, int] | None:
+        """Cursor and position at which it is to lose its line; looked for anew on each leg."""
+        if self._lost_on_leg != timeline.course.leg:
+            self._lost_on_leg = timeline.course.leg
+            self._lost_at = timeline.lost_behind(self, self.reel.cursor)
+        return self._lost_at
 
     def _cursor(self, now_ns: int) -> int:
         return self.reel.cursor if self.timeline is None else self.timeline.cursor(self, now_ns)
@@ -214,9 +225,11 @@ class Session:
         return self._loses_its_line(timeline, now_ns) or self._comes_to_the_end(timeline, now_ns)
 
     def _loses_its_line(self, timeline: Timeline, now_ns: int) -> bool:
-        if self._lost_at is None or self.reel.cursor < self._lost_at[0]:
+        lost_at = self._line_lost_at(timeline)
+        if lost_at is None or self.reel.cursor < lost_at[0]:
             return False
-        if timeline.speed.paced and timeline.position(now_ns) < self._lost_at[1]:
+        under_way = leg_of(lost_at[0]) == timeline.course.leg
+        if under_way and timeline.speed.mode is not Mode.MAX and timeline.position(now_ns) < lost_at[1]:
             return False
         self._lost_at = None
         self.reel.end(Ending(None), at=self.reel.cursor)
@@ -266,6 +279,7 @@ class Session:
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
         self.account.joined = self.account.cursor = timeline.cursor(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)
+        self._lost_on_leg = timeline.course.leg
         self._lost_at = timeline.lost_behind(self, self.account.joined)
         yield self._entry("authenticated", now_ns)
         yield from happened

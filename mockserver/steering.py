@@ -56,7 +56,9 @@ def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
     head, paused = timeline.head, timeline.head.paused
     playhead = head.playhead if isinstance(head, PacedHead) else None
     begin_ns = max(position_ns, timeline.tapes.begin_ns)
-    timeline.course.turn(begin_ns, end=_here(timeline, now_ns), playhead=playhead)
+    timeline.course.turn(
+        begin_ns, end=_here(timeline, now_ns), left_ns=timeline.position(now_ns), playhead=playhead
+    )
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)

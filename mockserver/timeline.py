@@ -308,13 +308,23 @@ class Timeline:
         return replace(entry, position_ns=max(gap.start_ns, 0))
 
     def lost_behind(self, session: Listener, cursor: int) -> tuple[int, int] | None:
-        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection."""
+        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection.
+
+        An outage that the tape left its leg ahead of is none.
+        """
         if self.options.gaps is not Gaps.DISCONNECT:
             return None
         tape = self.tapes.of(session.market)
-        places = ((tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps)
-        found = next((place for place in places if place[0] > seq_of(cursor)), None)
-        return None if found is None else (cursor_of(leg_of(cursor), found[0]), found[1])
+        places = [(tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps]
+        begin = seq_of(cursor)
+        for leg in range(leg_of(cursor), self.course.leg + 1):
+            end, left_ns = self.course.end(leg, tape), self.course.legs[leg].left_ns
+            for seq, position_ns in places:
+                if begin < seq <= end and (left_ns is None or position_ns <= left_ns):
+                    return cursor_of(leg, seq), position_ns
+            if leg < self.course.leg:
+                begin = self.course.begin(leg + 1, tape)
+        return None
 
     # -- the next frame
 

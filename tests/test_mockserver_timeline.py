@@ -461,7 +461,7 @@ def test_an_outage_that_is_skipped_takes_no_time_however_late_that_is_noticed(wi
 
 @pytest.mark.parametrize(
     ("cursor", "lost"),
-    [(0, (6, 50)), (5, (6, 50)), (6, (9, 80)), (9, None), (cursor_of(1, 6), (cursor_of(1, 9), 80))],
+    [(0, (6, 50)), (5, (6, 50)), (6, (9, 80)), (9, None)],
 )
 def test_a_connection_is_lost_at_the_first_outage_behind_its_cursor(
     with_gaps: Tapes, cursor: int, lost: tuple[int, int] | None
