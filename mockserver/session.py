@@ -58,6 +58,8 @@ class Session:
         self.timeline: Timeline | None = None
         self.account = Account()
         self.ending: Ending | None = None
+        self.joined_ns = 0
+        """The clock when it authenticated."""
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
@@ -275,7 +277,7 @@ class Session:
 
     def _join(self, key: str, now_ns: int) -> Iterator[Entry]:
         timeline = self._timelines.of(key, client=self.number)
-        self.timeline = timeline
+        self.timeline, self.joined_ns = timeline, now_ns
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
         self.account.joined = self.account.cursor = timeline.cursor(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)

@@ -169,6 +169,11 @@ class Connection:
             self._break_off(error)
         self.wake()
 
+    def let_go(self) -> None:
+        """It was told to go: that goes out, and whoever does not read it is cut off after a while."""
+        self.wake()
+        self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self.cut_off)
+
     def cut_off(self) -> None:
         """End it now, whatever is unsent."""
         if self._transport is not None:
@@ -284,7 +289,7 @@ class Connection:
         now_ns = self._clock.now_ns()
         if told := self.session.slow(now_ns):
             self._house.note(told)
-            self._clock.call_at(now_ns + CLOSE_GRACE_NS, self.cut_off)
+            self.let_go()
         else:
             self._clock.call_at(now_ns + LOOK_AGAIN_NS, self._look_whether_slow)
 
