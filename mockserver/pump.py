@@ -89,8 +89,8 @@ class Pump:
 
     @property
     def stuck(self) -> bool:
-        """Whether the socket takes nothing more for now."""
-        return self._draining is not None
+        """Whether the socket takes nothing more for now; one that is lost is not waited for."""
+        return self._draining is not None and not self._draining.done()
 
     async def unstuck(self) -> None:
         """Until the socket has room, or is gone."""

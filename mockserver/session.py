@@ -63,8 +63,8 @@ class Session:
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
-        self.turned_out = False
-        """Whether it was told to go: as one connection too many, or for not keeping up."""
+        self.turned_out: Ending | None = None
+        """The end it was told to come to, as one connection too many or for not keeping up; read or not."""
         self._lost_at: tuple[int, int] | None = None
         self._lost_on_leg = 0
         self._pings = 0
@@ -181,7 +181,6 @@ class Session:
 
     def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
         """Say why at once, ahead of what was not sent, and end it."""
-        self.turned_out = True
         entry = self._entry(kind, now_ns)
         self.reel.forget()
         for effect in effects:
@@ -189,7 +188,8 @@ class Session:
                 case Say(payload):
                     self.reel.say(payload, at=self.reel.cursor)
                 case Hang(code, reason):
-                    self.reel.end(Ending(code, reason), at=self.reel.cursor)
+                    self.turned_out = Ending(code, reason)
+                    self.reel.end(self.turned_out, at=self.reel.cursor)
         return [entry]
 
     def _is_in_lockstep(self) -> bool:

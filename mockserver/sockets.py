@@ -224,7 +224,8 @@ class Connection:
         if (ending := self.session.ending) is not None:
             return "server", ending.code, ending.reason
         if last is None or last.type not in (WSMsgType.CLOSE, WSMsgType.ERROR):
-            return "client", None, ""
+            told = self.session.turned_out
+            return ("client", None, "") if told is None else ("server", told.code, told.reason)
         if last.type is WSMsgType.CLOSE:
             return "client", last.data or NO_CODE, last.extra or ""
         code = last.data.code if isinstance(last.data, WebSocketError) else None

@@ -262,7 +262,7 @@ class Stage:
             for each in self.connections.values()
             if each.session.conversation.key == newcomer.conversation.key
             and each.session.market == newcomer.market
-            and not each.session.turned_out
+            and each.session.turned_out is None
             and each.session.ending is None
             and not each.session.account.left
         ]

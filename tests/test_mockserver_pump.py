@@ -281,7 +281,9 @@ def test_a_connection_that_is_lost_while_it_is_full_is_not_an_error_of_the_pump(
 
         it.pump._drain = gone
         it.push()
+        assert it.pump.stuck
         await it.pump.unstuck()
+        assert not it.pump.stuck
         it.push()
         return it
 

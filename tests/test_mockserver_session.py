@@ -318,7 +318,7 @@ def test_who_is_evicted_is_told_at_once_ahead_of_what_it_has_not_read(tape: Cass
     assert entry.kind == "evicted"
     assert stage.heard(session) == [EVICTED]
     assert session.ending == Ending(1008)
-    assert session.turned_out
+    assert session.turned_out == Ending(1008)
 
 
 def test_who_is_evicted_says_nothing_any_more(tape: Cassette) -> None:
