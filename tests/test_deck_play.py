@@ -395,13 +395,17 @@ def test_an_answer_can_be_laid_over_the_cassette(seconds, tmp_path):
         (("--start-on", "clients:0"), "start on clients:N wants a number of clients from 1 up, not '0'"),
         (
             ("--start-on", "clients:2", "--timeline", "connection"),
-            "start on clients:2 never comes about with timeline connection, where each has one of its own; "
-            "share it with timeline key or shared",
+            (
+                "start on clients:2 never comes about with timeline connection, where each has one of its own; "
+                "share it with timeline key or shared"
+            ),
         ),
         (
             ("--start-on", "nothing"),
-            "start on is none of connect, auth, subscribe, control, nor clients:N, "
-            "nor channels like T.AAPL: 'nothing'",
+            (
+                "start on is none of connect, auth, subscribe, control, nor clients:N, "
+                "nor channels like T.AAPL: 'nothing'"
+            ),
         ),
         (("--idle-cap", "0s"), "idle cap must be above zero; speed max waits for nothing"),
         (("--stub", "open.json"), "--stub wants 'GET /path=FILE', not 'open.json'"),
