@@ -10,7 +10,7 @@ same messages, a session sends the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from tickdeck.cassette.records import PING
 from tickdeck.cassette.wire import frame_header
@@ -184,12 +184,10 @@ class Session:
         entry = self._entry(kind, now_ns)
         self.reel.forget()
         for effect in effects:
-            match effect:
-                case Say(payload):
-                    self.reel.say(payload, at=self.reel.cursor)
-                case Hang(code, reason):
-                    self.turned_out = Ending(code, reason)
-                    self.reel.end(self.turned_out, at=self.reel.cursor)
+            if isinstance(effect, Say):
+                self.reel.say(effect.payload, at=self.reel.cursor)
+        self.turned_out = next(Ending(each.code, each.reason) for each in effects if isinstance(each, Hang))
+        self.reel.end(self.turned_out, at=self.reel.cursor)
         return [entry]
 
     def _is_in_lockstep(self) -> bool:
@@ -274,6 +272,8 @@ class Session:
             case Misstep(kind, detail):
                 self.account.misstep(kind, detail)
                 yield self._entry("misstep", now_ns, misstep=kind, detail=detail)
+            case _:
+                assert_never(effect)
 
     def _join(self, key: str, now_ns: int) -> Iterator[Entry]:
         timeline = self._timelines.of(key, client=self.number)
@@ -289,8 +289,8 @@ class Session:
     def _subscribed(self, channels: tuple[str, ...], at: int, now_ns: int) -> Iterator[Entry]:
         self.reel.change(channels, held=True, at=at)
         self.account.subscribed(channels, at)
-        if self.timeline is not None:
-            self.timeline.subscribed(now_ns)
+        assert self.timeline is not None  # the dialect lets nobody subscribe before
+        self.timeline.subscribed(now_ns)
         unrecorded = self.cutter.tape.unrecorded(channels)
         yield self._entry("subscribed", now_ns, channels=list(channels), unrecorded=unrecorded)
 

@@ -22,6 +22,7 @@ from tickdeck.mockserver.moments import Instant, Offset, TimeOfDay
 from tickdeck.mockserver.options import PlayOptions, options_of
 from tickdeck.mockserver.playhead import MAX, Speed
 from tickdeck.mockserver.shelf import Repeats
+from tickdeck.mockserver.timeshift import Target, TimeShift
 
 
 def test_without_a_word_everything_is_at_its_default() -> None:
@@ -113,7 +114,7 @@ def test_every_word_arrives() -> None:
         end=TimeOfDay(34_265_000_000_000),
         idle_cap_ns=2_000_000_000,
         gaps=Gaps.SKIP,
-        time_shift="today",
+        time_shift=TimeShift(Target.TODAY),
         stubs={"GET /v1/marketstatus/now": b"{}"},
         max_connections=1,
         slow_client=SlowClient.DISCONNECT,

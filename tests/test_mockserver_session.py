@@ -426,6 +426,12 @@ def test_a_frame_whose_ping_is_unsaid_is_not_delivered(tape: Cassette) -> None:
     assert seen == [False, False, True]
 
 
+def test_a_client_holds_what_it_subscribed_to_and_no_more(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = subscribed(stage, "T.*")
+    assert (session.holds("T.*"), session.holds("T.A")) == (True, False)
+
+
 def test_a_stranger_answers_no_ping_of_ours(tape: Cassette) -> None:
     assert not Stage(tape).session().ponged(b"")
 
