@@ -496,3 +496,12 @@ def test_what_is_forgotten_is_not_said_and_not_done(busy: Teller) -> None:
     reel.forget()
     assert reel.said_bytes == 0
     assert frames(reel, FOREVER) == 101
+
+
+def test_who_looks_again_goes_on_at_the_same_frame(busy: Teller) -> None:
+    reel = reel_of(busy, "T.*")
+    assert frames(reel, 6) == 5
+    assert reel.due_ns() == 5
+    reel.look_again()
+    assert reel.due_ns() == 5
+    assert frames(reel, FOREVER) == 96

@@ -27,7 +27,7 @@ def payloads(tape: Tape, *wanted: str) -> list[str]:
     cutter = Cutter(tape)
     cuts = [cutter.cut(number, frozenset(wanted)) for number in range(tape.pieces)]
     return [
-        cut.wire[start:end][2:].decode()
+        bytes(cut.wire[start:end])[2:].decode()
         for cut in cuts
         for start, end in zip(cut.starts, cut.starts[1:], strict=False)
     ]
