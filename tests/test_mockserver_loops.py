@@ -52,14 +52,16 @@ def test_a_tape_is_the_same_on_either_loop(make: Make, story: Any, choice: Event
     story.opens(0, 0)
     for at in range(20_000):
         story.trades(0, at, "A", "B")
-    with MockServer(make(story.records), speed="max", at_end="close", event_loop=str(choice)) as market:
-        with connect(f"{market.ws_url}/stocks") as bot:
-            bot.recv(10)
-            bot.send('{"action":"auth","params":"key"}')
-            bot.recv(10)
-            bot.send('{"action":"subscribe","params":"T.A"}')
-            bot.recv(10)
-            frames = [str(frame) for frame in bot]
+    with (
+        MockServer(make(story.records), speed="max", at_end="close", event_loop=str(choice)) as market,
+        connect(f"{market.ws_url}/stocks") as bot,
+    ):
+        bot.recv(10)
+        bot.send('{"action":"auth","params":"key"}')
+        bot.recv(10)
+        bot.send('{"action":"subscribe","params":"T.A"}')
+        bot.recv(10)
+        frames = [str(frame) for frame in bot]
     assert frames == [f'[{{"ev":"T","sym":"A","t":{at}}}]' for at in range(20_000)]
 
 
