@@ -14,15 +14,19 @@ plain sequence number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from tickdeck.mockserver.playhead import Playhead
 from tickdeck.mockserver.tape import Tape
 
 LEG: Final = 64
 """Bits of a cursor below the number of its leg."""
 
 _SEQ: Final = (1 << LEG) - 1
+
+CLOCKS_KEPT: Final = 16
+"""Legs that were left and whose playhead is remembered."""
 
 EndOf: TypeAlias = Callable[[Tape], int]
 """Where a leg ends on the tape of a market: the sequence of the first frame that is no longer on it."""
@@ -45,10 +49,16 @@ def seq_of(cursor: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way)."""
+    """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way).
+
+    ``left_ns`` is where the tape stood when it was left for another place, ``playhead``
+    the one that it was left with, if a clock moved the tape.
+    """
 
     begin_ns: int
     end: EndOf | None = None
+    left_ns: int | None = None
+    playhead: Playhead | None = None
 
 
 def _to_the_end(tape: Tape) -> int:
@@ -82,15 +92,22 @@ class Course:
         last = tape.last_seq + 1
         return last if end is None else min(end(tape), last)
 
-    def turn(self, begin_ns: int, *, end: EndOf) -> None:
+    def turn(
+        self, begin_ns: int, *, end: EndOf, left_ns: int | None = None, playhead: Playhead | None = None
+    ) -> None:
         """End the leg under way, and begin another at a position of the tape."""
-        self.legs[-1] = Leg(self.legs[-1].begin_ns, end)
+        self.legs[-1] = Leg(self.begin_ns, end, left_ns, playhead)
+        if len(self.legs) > CLOCKS_KEPT:
+            self.legs[-CLOCKS_KEPT - 1] = replace(self.legs[-CLOCKS_KEPT - 1], playhead=None)
         self.legs.append(Leg(begin_ns))
 
-    def lap(self, begin_ns: int) -> None:
-        """Go on from the end of the tape at its beginning; laps share a leg, so that days of them cost little."""
+    def lap(self, begin_ns: int, *, playhead: Playhead | None = None) -> None:
+        """Go on from the end of the tape at its beginning; laps without a clock share a leg, for they may be many."""
+        if playhead is not None:
+            self.turn(begin_ns, end=_to_the_end, playhead=playhead)
+            return
         if self.legs[-1] is not self._lap:
-            self.legs[-1] = Leg(self.legs[-1].begin_ns, _to_the_end)
+            self.legs[-1] = Leg(self.begin_ns, _to_the_end)
             self._lap = Leg(begin_ns, _to_the_end)
         assert self._lap is not None
         self.legs.append(self._lap)

@@ -9,7 +9,7 @@ stretch of time.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from tickdeck.mockserver.playhead import Mode, Playhead, Speed
 from tickdeck.mockserver.tape import Tape
@@ -104,3 +104,5 @@ def head_at(position_ns: int, speed: Speed, *, now_ns: int, sent: bool) -> Head:
             return FreeHead()
         case Mode.STEP | Mode.LOCKSTEP:
             return DrivenHead(position_ns, floor_ns=position_ns if sent else position_ns - 1)
+        case _:
+            assert_never(speed.mode)

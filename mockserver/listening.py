@@ -38,6 +38,16 @@ class Listening(web.Server):
         self.alone_since_ns = clock.now_ns()
         self._clock = clock
         self._on_change = on_change
+        self._connected: set[web.RequestHandler] = set()
+
+    @property
+    def connected(self) -> int:
+        """How many connections are open; `connections` keeps one until its handler has ended, too."""
+        return len(self._connected)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._connected.add(handler)
 
     def __call__(self) -> web.RequestHandler:
         """Whoever takes the next connection."""
@@ -56,6 +66,7 @@ class Listening(web.Server):
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
+        self._connected.discard(handler)
         self.alone_since_ns = self._clock.now_ns()
         self._on_change()
 

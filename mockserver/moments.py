@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from tickdeck.cassette.errors import UsageError
 
@@ -28,7 +28,7 @@ _UNITS: Final = {
 _PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
 _WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})+")
 _CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?")
-_FRACTION: Final = re.compile(r"(?<=:\d\d)[.,](\d{1,9})")
+_FRACTION: Final = re.compile(r"(?:(?<=:\d\d)|(?<=T\d{6}))[.,](\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,8 @@ def position_of(
             return position_at(ns)
         case TimeOfDay(ns):
             return _next_showing(ns, zone, zero_wall_ns, end_wall_ns, position_at)
+        case _:
+            assert_never(moment)
 
 
 def _next_showing(

@@ -168,6 +168,14 @@ def _refuse_nonsense(options: PlayOptions) -> None:
         raise UsageError("tls is served on asyncio's event loop alone; leave event loop at asyncio")
     if options.idle_cap_ns == 0:
         raise UsageError("idle cap must be above zero; speed max waits for nothing")
+    if not 0 <= options.port <= 65535:
+        raise UsageError(f"port must be 0 (a free one) to 65535, not {options.port}")
+    start = options.start_on
+    if isinstance(start, Clients) and start.count > 1 and options.timeline is TimelineOf.CONNECTION:
+        raise UsageError(
+            f"start on clients:{start.count} never comes about with timeline connection, "
+            "where each has one of its own; share it with timeline key or shared"
+        )
 
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)

@@ -57,8 +57,15 @@ class Outlook:
         self._tapes = tapes
         self._options = options
         self._begin_ns = begin_ns
-        self._idle_from_ns = begin_ns
+        self._from_ns = begin_ns
+        """What lies before this was come to, or left out."""
         self._gaps_passed: dict[str, int] = {}
+
+    def moved_to(self, position_ns: int) -> Outlook:
+        """The same from another place on the same leg: outages that were told are not told again."""
+        outlook = Outlook(self._tapes, self._options, begin_ns=position_ns)
+        outlook._gaps_passed = dict(self._gaps_passed)
+        return outlook
 
     def next(self, markets: Collection[str]) -> Coming:
         """The next thing that the tape of these markets comes to."""
@@ -77,9 +84,9 @@ class Outlook:
         if isinstance(come, GapComing):
             self._gaps_passed[come.market] = self._gaps_passed.get(come.market, 0) + 1
         if not isinstance(come, EndComing):
-            self._idle_from_ns = max(self._idle_from_ns, come.skip_to_ns or 0)
+            self._from_ns = max(self._from_ns, come.skip_to_ns or 0)
         if isinstance(come, IdleComing) and come.skip_to_ns is None:
-            self._idle_from_ns = max(self._idle_from_ns, come.position_ns)
+            self._from_ns = max(self._from_ns, come.position_ns)
 
     def _gaps(self, markets: Collection[str]) -> Iterator[GapComing]:
         for market in sorted(markets):
@@ -89,7 +96,7 @@ class Outlook:
                 at += 1
             self._gaps_passed[market] = at
             if at < len(gaps):
-                start_ns = max(gaps[at].start_ns, self._begin_ns)
+                start_ns = max(gaps[at].start_ns, self._from_ns)  # no moment is left out twice
                 yield GapComing(start_ns, market, gaps[at], self._behind(gaps[at], start_ns, markets))
 
     def _behind(self, gap: TapeGap, start_ns: int, markets: Collection[str]) -> int | None:
@@ -103,7 +110,7 @@ class Outlook:
         cap = self._options.idle_cap_ns
         if cap is None:
             return
-        here = self._idle_from_ns
+        here = self._from_ns
         for _ in range(LOOKED_THROUGH):
             frame_ns = self._tapes.next_position(markets, here)
             if frame_ns is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -77,6 +78,10 @@ def parse_speed(text: str | int | float | Fraction) -> Speed:
     return Speed(factor)
 
 
+LEFT_OUT_KEPT: Final = 16
+"""Stretches left out that a deadline before them takes account of; who lags further is not that late."""
+
+
 class Playhead:
     """The position of one playback at any moment, and the moment of any position."""
 
@@ -85,6 +90,7 @@ class Playhead:
         self._anchor_now_ns = now_ns
         self._anchor_ns = position_ns
         self._paused = False
+        self._left_out: deque[tuple[int, int]] = deque(maxlen=LEFT_OUT_KEPT)
 
     @property
     def factor(self) -> Fraction:
@@ -105,7 +111,7 @@ class Playhead:
 
     def deadline(self, position_ns: int) -> int | None:
         """The first clock reading at which ``position_ns`` has been reached; ``None`` while paused ahead of it."""
-        ahead = position_ns - self._anchor_ns
+        ahead = self._with_left_out(position_ns) - self._anchor_ns
         if self._paused:
             return self._anchor_now_ns if ahead <= 0 else None
         return self._anchor_now_ns - (-ahead * self._factor.denominator) // self._factor.numerator
@@ -127,14 +133,29 @@ class Playhead:
 
     def seek(self, position_ns: int, now_ns: int) -> None:
         """Jump; a paused playhead stays paused there."""
+        self._left_out = deque(maxlen=LEFT_OUT_KEPT)
         self._anchor(now_ns, position_ns)
 
     def skip(self, from_ns: int, to_ns: int) -> None:
         """Leave the tape between two positions out: the moment of the first becomes that of the second.
 
-        However late this is called, nothing is late because of it.
+        However late this is called, nothing is late because of it. A step back (a lap)
+        leaves nothing out.
         """
         self._anchor_ns += to_ns - from_ns
+        if to_ns > from_ns:
+            self._left_out.append((from_ns, to_ns))
+        else:
+            self._left_out = deque(maxlen=LEFT_OUT_KEPT)
+
+    def _with_left_out(self, position_ns: int) -> int:
+        """A position moved on by what was left out behind it: on the line of now its moment is what it was."""
+        moved_ns = 0
+        for from_ns, to_ns in reversed(self._left_out):
+            if position_ns < to_ns:
+                position_ns = min(position_ns, from_ns)
+                moved_ns += to_ns - from_ns
+        return position_ns + moved_ns
 
     def _anchor(self, now_ns: int, position_ns: int) -> None:
         self._anchor_now_ns = now_ns

@@ -89,8 +89,8 @@ class Pump:
 
     @property
     def stuck(self) -> bool:
-        """Whether the socket takes nothing more for now."""
-        return self._draining is not None
+        """Whether the socket takes nothing more for now; one that is lost is not waited for."""
+        return self._draining is not None and not self._draining.done()
 
     async def unstuck(self) -> None:
         """Until the socket has room, or is gone."""
@@ -173,8 +173,7 @@ class Pump:
         if not batch.frames:
             return
         self.digest.update(batch.wire if batch.recorded is None else batch.recorded)
-        timeline = self._session.timeline
-        deadline = None if timeline is None else timeline.deadline(batch.position_ns)
+        deadline = self._session.deadline(batch)
         if deadline is not None:
             self.lateness.add(now_ns - deadline, batch.frames)
 

@@ -135,6 +135,11 @@ class Reel:
         """From the cursor ``at`` on the listener wants these channels, or no longer does."""
         self._said.append((self._not_before(at), Change(tuple(channels), held)))
 
+    def forget(self) -> None:
+        """Say nothing of what waits to be said: something more urgent is to come."""
+        self._said.clear()
+        self._said_bytes = 0
+
     def _not_before(self, at: int) -> int:
         return max(at, self.cursor, self._said[-1][0] if self._said else 0)
 

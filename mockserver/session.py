@@ -10,7 +10,7 @@ same messages, a session sends the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from tickdeck.cassette.records import PING
 from tickdeck.cassette.wire import frame_header
@@ -28,6 +28,7 @@ from tickdeck.dialects.effects import (
 )
 from tickdeck.mockserver.account import Account
 from tickdeck.mockserver.choices import AtEnd, SlowClient
+from tickdeck.mockserver.course import leg_of
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.playhead import Mode
@@ -57,10 +58,15 @@ class Session:
         self.timeline: Timeline | None = None
         self.account = Account()
         self.ending: Ending | None = None
+        self.joined_ns = 0
+        """The clock when it authenticated."""
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
+        self.turned_out: Ending | None = None
+        """The end it was told to come to, as one connection too many or for not keeping up; read or not."""
         self._lost_at: tuple[int, int] | None = None
+        self._lost_on_leg = 0
         self._pings = 0
         self._ping_due = False
         self._ping_payload = b""
@@ -135,12 +141,16 @@ class Session:
             return None
         due_ns = self.reel.due_ns()
         if due_ns is None and not self.reel.ended:
-            due_ns = (
-                self.cutter.tape.end_ns
-            )  # nothing more for this client, but the tape is to end for it too
-        if self._lost_at is not None:
-            due_ns = self._lost_at[1] if due_ns is None else min(due_ns, self._lost_at[1])
+            due_ns = self.cutter.tape.end_ns  # nothing more for this client, but the tape ends for it too
+        if (lost_at := self._line_lost_at(timeline)) is not None:
+            due_ns = lost_at[1] if due_ns is None else min(due_ns, lost_at[1])
         return timeline.deadline(due_ns)
+
+    def deadline(self, batch: Batch) -> int | None:
+        """The clock reading at which the batch that was taken last was due; ``None`` where there is no clock."""
+        if self.timeline is None:
+            return None
+        return self.timeline.deadline(batch.position_ns, leg=leg_of(self.reel.cursor))
 
     def slow(self, now_ns: int) -> list[Entry]:
         """The socket takes nothing more: see whether the client is too far behind, and end it then."""
@@ -177,12 +187,12 @@ class Session:
     def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
         """Say why at once, ahead of what was not sent, and end it."""
         entry = self._entry(kind, now_ns)
+        self.reel.forget()
         for effect in effects:
-            match effect:
-                case Say(payload):
-                    self.reel.say(payload, at=self.reel.cursor)
-                case Hang(code, reason):
-                    self.reel.end(Ending(code, reason), at=self.reel.cursor)
+            if isinstance(effect, Say):
+                self.reel.say(effect.payload, at=self.reel.cursor)
+        self.turned_out = next(Ending(each.code, each.reason) for each in effects if isinstance(each, Hang))
+        self.reel.end(self.turned_out, at=self.reel.cursor)
         return [entry]
 
     def _is_in_lockstep(self) -> bool:
@@ -199,7 +209,15 @@ class Session:
         if self.timeline is None:
             return self.reel.cursor
         due = self.timeline.due(self, now_ns)
-        return due if self._lost_at is None else min(due, self._lost_at[0])
+        lost_at = self._line_lost_at(self.timeline)
+        return due if lost_at is None else min(due, lost_at[0])
+
+    def _line_lost_at(self, timeline: Timeline) -> tuple[int, int] | None:
+        """Cursor and position at which it is to lose its line; looked for anew on each leg."""
+        if self._lost_on_leg != timeline.course.leg:
+            self._lost_on_leg = timeline.course.leg
+            self._lost_at = timeline.lost_behind(self, self.reel.cursor)
+        return self._lost_at
 
     def _cursor(self, now_ns: int) -> int:
         return self.reel.cursor if self.timeline is None else self.timeline.cursor(self, now_ns)
@@ -212,9 +230,11 @@ class Session:
         return self._loses_its_line(timeline, now_ns) or self._comes_to_the_end(timeline, now_ns)
 
     def _loses_its_line(self, timeline: Timeline, now_ns: int) -> bool:
-        if self._lost_at is None or self.reel.cursor < self._lost_at[0]:
+        lost_at = self._line_lost_at(timeline)
+        if lost_at is None or self.reel.cursor < lost_at[0]:
             return False
-        if timeline.speed.paced and timeline.position(now_ns) < self._lost_at[1]:
+        under_way = leg_of(lost_at[0]) == timeline.course.leg
+        if under_way and timeline.speed.mode is not Mode.MAX and timeline.position(now_ns) < lost_at[1]:
             return False
         self._lost_at = None
         self.reel.end(Ending(None), at=self.reel.cursor)
@@ -257,13 +277,16 @@ class Session:
             case Misstep(kind, detail):
                 self.account.misstep(kind, detail)
                 yield self._entry("misstep", now_ns, misstep=kind, detail=detail)
+            case _:
+                assert_never(effect)
 
     def _join(self, key: str, now_ns: int) -> Iterator[Entry]:
         timeline = self._timelines.of(key, client=self.number)
-        self.timeline = timeline
+        self.timeline, self.joined_ns = timeline, now_ns
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
         self.account.joined = self.account.cursor = timeline.joins_at(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)
+        self._lost_on_leg = timeline.course.leg
         self._lost_at = timeline.lost_behind(self, self.account.joined)
         yield self._entry("authenticated", now_ns)
         yield from happened
@@ -271,8 +294,8 @@ class Session:
     def _subscribed(self, channels: tuple[str, ...], at: int, now_ns: int) -> Iterator[Entry]:
         self.reel.change(channels, held=True, at=at)
         self.account.subscribed(channels, at)
-        if self.timeline is not None:
-            self.timeline.subscribed(now_ns)
+        assert self.timeline is not None  # the dialect lets nobody subscribe before
+        self.timeline.subscribed(now_ns)
         unrecorded = self.cutter.tape.unrecorded(channels)
         yield self._entry("subscribed", now_ns, channels=list(channels), unrecorded=unrecorded)
 

@@ -169,6 +169,11 @@ class Connection:
             self._break_off(error)
         self.wake()
 
+    def let_go(self) -> None:
+        """It was told to go: that goes out, and whoever does not read it is cut off after a while."""
+        self.wake()
+        self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self.cut_off)
+
     def cut_off(self) -> None:
         """End it now, whatever is unsent."""
         if self._transport is not None:
@@ -221,7 +226,8 @@ class Connection:
         if (ending := self.session.ending) is not None:
             return "server", ending.code, ending.reason
         if last is None or last.type not in (WSMsgType.CLOSE, WSMsgType.ERROR):
-            return "client", None, ""
+            told = self.session.turned_out
+            return ("client", None, "") if told is None else ("server", told.code, told.reason)
         if last.type is WSMsgType.CLOSE:
             return "client", last.data or NO_CODE, last.extra or ""
         code = last.data.code if isinstance(last.data, WebSocketError) else None
@@ -286,7 +292,7 @@ class Connection:
         now_ns = self._clock.now_ns()
         if told := self.session.slow(now_ns):
             self._house.note(told)
-            self._clock.call_at(now_ns + CLOSE_GRACE_NS, self.cut_off)
+            self.let_go()
         else:
             self._clock.call_at(now_ns + LOOK_AGAIN_NS, self._look_whether_slow)
 

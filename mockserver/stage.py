@@ -258,20 +258,22 @@ class Stage:
         self.look(timeline)
 
     def _evict(self, entry: Entry) -> None:
-        """The newcomer is one too many: the eldest of its key and market has to go."""
+        """A newcomer may be one too many: then who has been in longest, of its key and market, has to go."""
         newcomer = self.connections[entry.client or 0].session
         rivals = [
             each
             for each in self.connections.values()
             if each.session.conversation.key == newcomer.conversation.key
             and each.session.market == newcomer.market
+            and each.session.turned_out is None
             and each.session.ending is None
             and not each.session.account.left
         ]
+        rivals.sort(key=lambda each: each.session.joined_ns)
         for connection in rivals[: -(self.options.max_connections or 0)]:
             for told in connection.session.evict(self.clock.now_ns()):
                 self.teller.entry(told)
-            connection.wake()
+            connection.let_go()
 
     # -- what it has come to
 

@@ -59,10 +59,12 @@ def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
 def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
     """Jump to a position of the tape (or to its end); what was due before is still sent."""
     _need_start(timeline, "seek")
-    paused = timeline.head.paused
-    begin_ns, end_ns = timeline.tapes.begin_ns, timeline.tapes.end_ns
-    position_ns = max(min(position_ns, end_ns + 1), begin_ns)
-    timeline.course.turn(position_ns, end=_here(timeline, now_ns))
+    head, paused = timeline.head, timeline.head.paused
+    playhead = head.playhead if isinstance(head, PacedHead) else None
+    position_ns = max(min(position_ns, timeline.tapes.end_ns + 1), timeline.tapes.begin_ns)
+    timeline.course.turn(
+        position_ns, end=_here(timeline, now_ns), left_ns=timeline.position(now_ns), playhead=playhead
+    )
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)

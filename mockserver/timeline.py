@@ -14,6 +14,7 @@ What a timeline can be told to do is in `tickdeck.mockserver.steering`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -24,7 +25,7 @@ from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lockstep import Lockstep
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.outlook import Coming, EndComing, GapComing, Outlook
-from tickdeck.mockserver.playhead import Mode
+from tickdeck.mockserver.playhead import Mode, Playhead
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.shelf import Visits
 from tickdeck.mockserver.tape import Tape, Tapes
@@ -57,7 +58,7 @@ class Listener(Protocol):
 class Timeline:
     """One playback of the cassette. ``number`` counts timelines from 1, ``run`` the times it began anew."""
 
-    def __init__(self, number: int, options: PlayOptions, tapes: Tapes, *, armed: bool = False) -> None:
+    def __init__(self, number: int, options: PlayOptions, tapes: Tapes) -> None:
         self.number = number
         self.options = options
         self.tapes = tapes
@@ -66,7 +67,7 @@ class Timeline:
         """How often something other than the clock moved the tape: clients are to be looked at then."""
         self.joined = False
         """Whether a socket ever came; a key may be used for REST alone."""
-        self._armed = armed
+        self._armed = False
         self._sessions: dict[int, Listener] = {}
         self._rewind()
 
@@ -118,11 +119,14 @@ class Timeline:
         here = [self.tapes.of(market).position_behind(seq) for market, seq in self._foremost()]
         return max([self.course.begin_ns, *here])
 
-    def deadline(self, position_ns: int | None) -> int | None:
-        """The clock reading at which a position is reached; ``None`` if that is not known."""
-        if position_ns is None or not isinstance(self.head, PacedHead):
-            return None
-        return self.head.playhead.deadline(position_ns)
+    def deadline(self, position_ns: int | None, *, leg: int | None = None) -> int | None:
+        """The clock reading at which a position is reached, or was on a leg that is over; ``None`` if not known."""
+        playhead = self._playhead if leg in (None, self.course.leg) else self.course.legs[leg or 0].playhead
+        return None if position_ns is None or playhead is None else playhead.deadline(position_ns)
+
+    @property
+    def _playhead(self) -> Playhead | None:
+        return self.head.playhead if isinstance(self.head, PacedHead) else None
 
     def cursor(self, session: Listener, now_ns: int) -> int:
         """The cursor at which something that a session does now takes effect."""
@@ -209,7 +213,14 @@ class Timeline:
             self.over = policy is OnReturn.REWIND or (policy is OnReturn.AUTO and not by_server)
             if not self.started:
                 self._settle_at_ns = None
+        gate = self.options.start_on
+        if isinstance(gate, Clients) and len(self.reading) < gate.count:
+            self._settle_at_ns = None
         return [*happened, *self.tick(now_ns)]
+
+    def arm(self) -> None:
+        """Whoever joins from now on starts it at once."""
+        self._armed = True
 
     def start(self, now_ns: int) -> list[Entry]:
         """Start now, whatever was waited for; nothing if it has."""
@@ -225,7 +236,10 @@ class Timeline:
         self.moves += 1
         self.lockstep = Lockstep()
         self.head = head_at(position_ns, self.speed, now_ns=now_ns, sent=sent)
-        self._outlook = Outlook(self.tapes, self.options, begin_ns=position_ns)
+        if sent:
+            self._outlook = self._outlook.moved_to(position_ns)
+        else:
+            self._outlook = Outlook(self.tapes, self.options, begin_ns=position_ns)
 
     # -- what happens by itself
 
@@ -281,13 +295,14 @@ class Timeline:
         if self.options.at_end is not AtEnd.LOOP:
             self.finished = True
             return self.entry("finished", now_ns)
+        before = copy(head.playhead)
         head.playhead.skip(come.position_ns, self.tapes.begin_ns)
-        return self._lap(now_ns)
+        return self._lap(now_ns, before)
 
-    def _lap(self, now_ns: int) -> Entry:
+    def _lap(self, now_ns: int, before: Playhead | None = None) -> Entry:
         """The tape begins anew."""
         self.moves += 1
-        self.course.lap(self.tapes.begin_ns)
+        self.course.lap(self.tapes.begin_ns, playhead=before)
         if isinstance(self.head, PacedHead):
             self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
         else:
@@ -305,13 +320,23 @@ class Timeline:
         return replace(entry, position_ns=max(gap.start_ns, 0))
 
     def lost_behind(self, session: Listener, cursor: int) -> tuple[int, int] | None:
-        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection."""
+        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection.
+
+        An outage that the tape left its leg ahead of is none.
+        """
         if self.options.gaps is not Gaps.DISCONNECT:
             return None
         tape = self.tapes.of(session.market)
-        places = ((tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps)
-        found = next((place for place in places if place[0] > seq_of(cursor)), None)
-        return None if found is None else (cursor_of(leg_of(cursor), found[0]), found[1])
+        places = [(tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps]
+        begin = seq_of(cursor)
+        for leg in range(leg_of(cursor), self.course.leg + 1):
+            end, left_ns = self.course.end(leg, tape), self.course.legs[leg].left_ns
+            for seq, position_ns in places:
+                if begin < seq <= end and (left_ns is None or position_ns <= left_ns):
+                    return cursor_of(leg, seq), position_ns
+            if leg < self.course.leg:
+                begin = self.course.begin(leg + 1, tape)
+        return None
 
     # -- the next frame
 

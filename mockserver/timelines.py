@@ -39,6 +39,8 @@ class Timelines:
     def arm(self) -> None:
         """Whoever comes from now on starts at once: the control has said so before anybody was there."""
         self._armed = True
+        for timeline in self:
+            timeline.arm()
 
     def numbered(self, number: int) -> Timeline | None:
         """A timeline by its number."""
@@ -52,8 +54,9 @@ class Timelines:
 
     def _named(self, name: str) -> Timeline:
         if name not in self._by_name:
-            number = len(self._by_name) + 1
-            self._by_name[name] = Timeline(number, self.options, self._tapes, armed=self._armed)
+            timeline = self._by_name[name] = Timeline(len(self) + 1, self.options, self._tapes)
+            if self._armed:
+                timeline.arm()
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[Timeline]:

@@ -88,7 +88,7 @@ class Waits:
 
     def _everybody_left(self) -> bool:
         """Nothing is connected, and was not for a moment: a REST client may open a connection a request."""
-        if self.server is None or self.server.connections:
+        if self.server is None or self.server.connected:
             return False
         alone_at_ns = self.server.alone_since_ns + ALONE_NS
         clock = self._stage.clock

@@ -65,11 +65,14 @@ class Waker:
         self._count = 0
         self._armed_ns: int | None = None
         self._ringing = False
+        self._closed = False
         self._device = (best_device() if make_device is None else make_device)(loop, self._ring)
 
     def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
-        """Call back once ``time.monotonic_ns()`` has reached ``when_ns``."""
+        """Call back once ``time.monotonic_ns()`` has reached ``when_ns``; never, once it is closed."""
         alarm = Alarm(when_ns, callback)
+        if self._closed:
+            return alarm
         self._count += 1
         heapq.heappush(self._alarms, (when_ns, self._count, alarm))
         if not self._ringing and (self._armed_ns is None or when_ns < self._armed_ns):
@@ -79,7 +82,9 @@ class Waker:
     def close(self) -> None:
         """Forget every alarm, and let go of the device."""
         self._alarms.clear()
-        self._device.close()
+        if not self._closed:
+            self._closed = True
+            self._device.close()
 
     def _arm(self, when_ns: int) -> None:
         self._armed_ns = when_ns

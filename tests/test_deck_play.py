@@ -212,3 +212,229 @@ def test_a_taken_port_is_one_sentence(cassette, capsys):
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
+
+
+CLIENT = """
+import json, os, sys
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+with connect(os.environ["POLYGON_WS_URL"], compression=None) as socket:
+    socket.send(json.dumps({"action": "auth", "params": sys.argv[2] if len(sys.argv) > 2 else "any"}))
+    socket.send(json.dumps({"action": "subscribe", "params": "T.A"}))
+    heard = []
+    try:
+        while len(heard) < int(sys.argv[1]):
+            heard += [event["t"] for event in json.loads(socket.recv(20)) if event["ev"] == "T"]
+    except ConnectionClosed:
+        heard.append(socket.close_code)
+    print(*heard)
+"""
+"""Says which trades of A it heard, by their times, up to so many or to the code of the close."""
+
+
+@pytest.fixture
+def seconds(make, story, tmp_path):
+    """Trades of A at 0, 1, 2, 12 and 13 s, an outage from 2.5 to 12 s; the zero is 09:30:00 in New York."""
+    second = 10**9
+    story.opens(0, 0)
+    for at in (0, 1, 2):
+        story.trades(0, at * second, "A")
+    story.closes(0, 2 * second + second // 2)
+    story.opens(1, 11 * second)
+    for at in (12, 13):
+        story.trades(1, at * second, "A")
+    story.answers(0, "/v1/now", b'{"recorded":true}')
+    make(story.records).close()
+    return tmp_path / "0.cassette"
+
+
+def heard(seconds, *flags, count=100, key="any"):
+    """The seconds of the trades that a client was sent, and the lines of the run."""
+    arguments = ("--json", *flags, "--", sys.executable, "-c", CLIENT, str(count), key)
+    done, lines = play(seconds, *arguments)
+    assert done.returncode == 0, done.stderr
+    (words,) = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    return [int(word) // 10**9 or int(word) for word in words.split()], lines
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), [0, 1, 2, 12, 13]),
+        (("--from", "+1s"), [1, 2, 12, 13]),
+        (("--from", "09:30:02"), [2, 12, 13]),
+        (("--from", "2020-01-02T14:30:11Z"), [12, 13]),
+        (("--to", "+1s"), [0]),
+        (("--to", "09:30:02.5"), [0, 1, 2]),
+        (("--from", "1s", "--to", "2020-01-02T09:30:13-05:00"), [1, 2, 12]),
+    ],
+)
+def test_a_window_is_played_and_no_more(seconds, flags, expected):
+    played, _ = heard(seconds, "--speed", "max", "--at-end", "close", *flags)
+    assert played == [*expected, 1000]
+
+
+def test_long_stretches_are_cut_short(seconds):
+    played, lines = heard(seconds, "--idle-cap", "10ms", "--settle", "0s", "--at-end", "close")
+    assert played == [0, 1, 2, 12, 13, 1000]
+    gap = next(line for line in lines if line["kind"] == "gap")
+    assert gap["market_time"] == "2020-01-02T14:30:02.500000Z"
+    assert lines[-1]["lateness"]["early"] == 0
+
+
+def test_an_outage_can_be_skipped(seconds):
+    flags = ("--gaps", "skip", "--from", "+2.4s", "--speed", "100", "--at-end", "close")
+    played, lines = heard(seconds, *flags)
+    assert played == [12, 13, 1000]
+    assert [line["length_ns"] for line in lines if line["kind"] == "gap"] == [9_500_000_000]
+
+
+def test_an_outage_can_cost_the_connection(seconds):
+    played, lines = heard(seconds, "--gaps", "disconnect", "--speed", "100")
+    assert played == [0, 1, 2, 1006]
+    assert next(line for line in lines if line["kind"] == "left")["by"] == "server"
+
+
+def test_a_tape_can_begin_anew_at_its_end(seconds):
+    played, lines = heard(seconds, "--at-end", "loop", "--to", "+3s", "--speed", "100", count=7)
+    assert played == [0, 1, 2, 0, 1, 2, 0]
+    assert [line["lap"] for line in lines if line["kind"] == "looped"][:2] == [2, 3]
+    assert lines[-1]["lateness"]["early"] == 0
+
+
+@pytest.mark.parametrize("speed", ["step", "lockstep"])
+def test_lockstep_moves_by_itself_and_step_by_the_control_alone(seconds, speed):
+    count = 0 if speed == "step" else 5
+    played, lines = heard(seconds, "--speed", speed, "--settle", "0s", count=count)
+    assert played == [0, 1, 2, 12, 13][:count]
+    assert lines[-1]["missteps"] == 0
+
+
+def two_clients(seconds, *flags):
+    """What two clients of different keys were sent while both were connected, and the lines."""
+    both = (
+        "import subprocess, sys; a, b = (subprocess.Popen([sys.executable, '-c', sys.argv[1], '3', key]) "
+        "for key in ('one', 'two')); sys.exit(a.wait() or b.wait())"
+    )
+    flags = ("--json", "--speed", "10", *flags, "--", sys.executable, "-c", both, CLIENT)
+    done, lines = play(seconds, *flags)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if not line.startswith("{")], lines
+
+
+def test_a_shared_timeline_can_wait_for_all_its_clients(seconds):
+    played, lines = two_clients(seconds, "--timeline", "shared", "--start-on", "clients:2")
+    assert played == ["0 1000000000 2000000000"] * 2
+    assert [line["timeline"] for line in lines if line["kind"] == "started"] == [1]
+
+
+def test_by_default_each_key_has_a_timeline(seconds):
+    played, lines = two_clients(seconds)
+    assert played == ["0 1000000000 2000000000"] * 2
+    assert sorted(line["timeline"] for line in lines if line["kind"] == "started") == [1, 2]
+
+
+TWO_SOCKETS = """
+import json, os
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+def come():
+    socket = connect(os.environ["POLYGON_WS_URL"], compression=None)
+    socket.send('{"action": "auth", "params": "any"}')
+    return socket, [json.loads(socket.recv(20))[0]["status"] for _ in range(2)]
+first, _ = come()
+second, _ = come()
+try:
+    while True:
+        said = json.loads(first.recv(20))[0]["status"]
+except ConnectionClosed:
+    print(said, first.close_code)
+second.close()
+"""
+
+
+def test_one_connection_too_many_ends_the_eldest(seconds):
+    done, lines = play(seconds, "--json", "--max-connections", "1", "--", sys.executable, "-c", TWO_SOCKETS)
+    assert done.returncode == 0, done.stderr
+    assert "max_connections 1008\n" in done.stdout
+    assert [line["client"] for line in lines if line["kind"] == "evicted"] == [1]
+
+
+def test_a_run_that_was_too_late_is_one_sentence(seconds):
+    client = ("--", sys.executable, "-c", CLIENT, "2")
+    done, _ = play(seconds, "--json", "--max-lateness", "0.000001ms", "--settle", "0s", *client)
+    assert done.returncode == 1
+    assert done.stderr.startswith("tickdeck: the tape was late: p99 ")
+    assert done.stderr.endswith("this machine was too slow, or too busy, for this speed\n")
+    done, _ = play(seconds, "--json", "--max-lateness", "1h", *client)
+    assert done.returncode == 0
+
+
+def test_an_answer_can_be_laid_over_the_cassette(seconds, tmp_path):
+    (tmp_path / "closed.json").write_text('{"recorded":false}')
+    request = ("--", "sh", "-c", 'curl -s "$TICKDECK_HTTP/v1/now?apiKey=any"; echo')
+    done, lines = play(seconds, "--json", "--stub", f"GET /v1/now={tmp_path}/closed.json", *request)
+    assert '{"recorded":false}' in done.stdout
+    assert lines[-1]["requests"]["stubbed"] == 1
+    done, _ = play(seconds, "--json", *request)
+    assert '{"recorded":true}' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--speed", "fast"), "speed is neither a factor nor max, step or lockstep: 'fast'"),
+        (("--speed", "0"), "speed must be above zero, not '0'"),
+        (
+            ("--from", "soon"),
+            "from: 'soon' is no place on a tape; write +90s, 09:31:05 or 2020-01-02T14:30:05Z",
+        ),
+        (("--to", "25:00"), "to: '25:00' is no time of day; write 09:31:05"),
+        (("--from", "+1h"), "there is no tape to play from +3600s to its end at +13s"),
+        (("--from", "+2s", "--to", "+1s"), "there is no tape to play from +2s to +1s"),
+        (("--start-on", "clients:0"), "start on clients:N wants a number of clients from 1 up, not '0'"),
+        (
+            ("--start-on", "clients:2", "--timeline", "connection"),
+            (
+                "start on clients:2 never comes about with timeline connection, where each has one of its own; "
+                "share it with timeline key or shared"
+            ),
+        ),
+        (
+            ("--start-on", "nothing"),
+            (
+                "start on is none of connect, auth, subscribe, control, nor clients:N, "
+                "nor channels like T.AAPL: 'nothing'"
+            ),
+        ),
+        (("--idle-cap", "0s"), "idle cap must be above zero; speed max waits for nothing"),
+        (("--stub", "open.json"), "--stub wants 'GET /path=FILE', not 'open.json'"),
+        (
+            ("--stub", "GET /v1/now=none.json"),
+            "the stub for GET /v1/now cannot be read: none.json: no such file or directory",
+        ),
+        (("--feed", "delayed"), "no track of stocks came from the feed delayed; recorded: socket"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(seconds, capsys, flags, sentence):
+    assert cli.main(["play", str(seconds), "--port", "0", "--once", "--wait", "1s", *flags]) == 2
+    assert capsys.readouterr().err == f"tickdeck: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--gaps", "fill"),
+        ("--timeline", "mine"),
+        ("--at-end", "again"),
+        ("--slow-client", "kill"),
+        ("--max-connections", "0"),
+        ("--idle-cap", "long"),
+        ("--max-lateness", "late"),
+    ],
+)
+def test_a_flag_with_a_word_that_it_does_not_know_is_named(seconds, capsys, flags):
+    assert cli.main(["play", str(seconds), *flags]) == 2
+    said = capsys.readouterr().err
+    assert flags[0] in said
+    assert flags[1] in said

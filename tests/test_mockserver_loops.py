@@ -52,8 +52,10 @@ def test_a_tape_is_the_same_on_either_loop(make: Make, story: Any, choice: Event
     story.opens(0, 0)
     for at in range(20_000):
         story.trades(0, at, "A", "B")
-    server = MockServer(make(story.records), speed="max", at_end="close", event_loop=str(choice))
-    with server as market, connect(f"{market.ws_url}/stocks") as bot:
+    with (
+        MockServer(make(story.records), speed="max", at_end="close", event_loop=str(choice)) as market,
+        connect(f"{market.ws_url}/stocks") as bot,
+    ):
         bot.recv(10)
         bot.send('{"action":"auth","params":"key"}')
         bot.recv(10)

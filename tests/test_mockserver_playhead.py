@@ -104,3 +104,31 @@ def test_a_paused_playhead_stands_and_reaches_nothing_ahead() -> None:
     playhead.resume(1000)
     assert playhead.deadline(202) == 1001
     assert playhead.factor == 2
+
+
+def test_what_was_due_before_a_stretch_that_is_left_out_was_due_when_it_was() -> None:
+    playhead = Playhead(Fraction(2), now_ns=0)
+    playhead.skip(100, 1000)
+    playhead.skip(1010, 5000)
+    assert [playhead.deadline(position) for position in (40, 100, 1000, 1010, 5000, 5010)] == [
+        20,
+        50,
+        50,
+        55,
+        55,
+        60,
+    ]
+    assert [playhead.position(now) for now in (55, 60)] == [5000, 5010]
+
+
+def test_nothing_was_due_within_a_stretch_that_is_left_out() -> None:
+    playhead = Playhead(Fraction(1), now_ns=0)
+    playhead.skip(100, 1000)
+    assert playhead.deadline(500) == 100
+
+
+def test_a_jump_back_leaves_no_stretch_out() -> None:
+    playhead = Playhead(Fraction(1), now_ns=0)
+    playhead.skip(10, 50)
+    playhead.skip(100, 0)
+    assert [playhead.deadline(position) for position in (0, 5, 60)] == [60, 65, 120]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, cast
 
 from tickdeck.cassette.errors import FormatError, TickdeckError
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
-from tickdeck.mockserver.playhead import Playhead
 from tickdeck.mockserver.pump import A_TURN, PONGS_KEPT, Pump
 from tickdeck.mockserver.reel import AT_ONCE, MOST, Batch, Ending
 from tickdeck.mockserver.report import TapeDigest
@@ -21,13 +19,6 @@ from tickdeck.mockserver.waker import Alarm
 FRAME = frame_header(1, 1000) + b"x" * 1000
 
 
-class Line:
-    """A timeline at real time since 0."""
-
-    def deadline(self, position_ns: int | None) -> int | None:
-        return None if position_ns is None else Playhead(Fraction(1), now_ns=0).deadline(position_ns)
-
-
 class Script:
     """A session that has these batches to give; ``None`` is a moment with nothing due."""
 
@@ -35,7 +26,10 @@ class Script:
         self.batches = deque(batches)
         self.wakes = wake_ns
         self.limits: list[int] = []
-        self.timeline: Line | None = Line()
+        self.paced = True
+
+    def deadline(self, batch: Batch) -> int | None:
+        return batch.position_ns if self.paced else None
 
     def take(self, now_ns: int, *, limit: int) -> Batch | None:
         self.limits.append(limit)
@@ -252,7 +246,7 @@ def test_lateness_counts_from_the_deadline_of_a_batchs_first_frame() -> None:
 
 def test_without_a_deadline_nothing_is_late() -> None:
     it = rig(data())
-    it.script.timeline = None
+    it.script.paced = False
     it.push()
     assert it.wire.writes == [FRAME]
     assert it.pump.lateness.frames == 0
@@ -290,7 +284,9 @@ def test_a_connection_that_is_lost_while_it_is_full_is_not_an_error_of_the_pump(
 
         it.pump._drain = gone
         it.push()
+        assert it.pump.stuck
         await it.pump.unstuck()
+        assert not it.pump.stuck
         it.push()
         return it
 

@@ -22,6 +22,7 @@ from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.cassette.wire import frame_header
 from tickdeck.dialects.channels import wildcard_of
 from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.course import Course, cursor_of
 from tickdeck.mockserver.cutter import Cutter, wants
 from tickdeck.mockserver.reel import PIECES_AT_ONCE, Batch, Change, Ending, Reel
 from tickdeck.mockserver.report import TapeDigest
@@ -375,3 +376,132 @@ def test_the_digest_is_the_same_in_every_process(make: Make, story: Any, tmp_pat
     ]
     assert said[0] == said[1]
     assert len(said[0].strip()) == 32
+
+
+def reel_of(teller: Teller, *channels: str, size: int = 7, course: Course | None = None) -> Reel:
+    """A listener at the beginning that wants these channels."""
+    reel = Reel(Cutter(Tape(cut_up(teller.records, size), market="stocks")), cursor=0, course=course)
+    reel.change(channels, held=True, at=0)
+    reel.take(0)
+    return reel
+
+
+FRAME = 25
+"""Bytes of one of the hundred."""
+
+
+def frames(reel: Reel, until: int) -> int:
+    return sum(batch.frames for batch in drain(reel, until, FOREVER))
+
+
+def test_each_leg_is_walked_to_its_end_before_the_next(busy: Teller) -> None:
+    course = Course()
+    reel = reel_of(busy, "T.*", course=course)
+    course.turn(90, end=lambda tape: 4)
+    course.turn(95, end=lambda tape: tape.last_seq + 1)
+    assert frames(reel, cursor_of(2, 98)) == 3 + 11 + 2
+    assert reel.cursor == cursor_of(2, 98)
+    assert reel.turned == {0: 4, 1: 102}
+    assert reel.sent_on_leg == 2
+
+
+def test_who_is_beyond_the_end_of_a_leg_that_was_left_turns_where_it_is(busy: Teller) -> None:
+    course = Course()
+    reel = reel_of(busy, "T.*", course=course)
+    assert frames(reel, 11) == 10
+    course.turn(50, end=lambda tape: 0)
+    assert frames(reel, cursor_of(1, 52)) == 1
+    assert reel.turned == {0: 11}
+
+
+def test_what_is_said_on_a_later_leg_comes_behind_all_before_it(busy: Teller) -> None:
+    course = Course()
+    reel = reel_of(busy, "T.*", course=course)
+    course.turn(99, end=lambda tape: 3)
+    reel.say(b"later", at=cursor_of(1, 101))
+    batches = list(drain(reel, cursor_of(1, 1000), FOREVER))
+    assert [batch.frames for batch in batches] == [2, 1, 0, 1]
+    assert batches[2].wire == b"\x81\x05later"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_next_frame_for_a_listener_is_found_from_any_place(busy: Teller, size: int) -> None:
+    reel = reel_of(busy, "T.BRK.B", size=size)
+    assert reel.frame_at(0) == reel.frame_at(101) == (101, 100)
+    assert reel.frame_at(102) is None
+    assert reel_of(busy, "T.A", size=size).frame_at(17) == (17, 16)
+
+
+def test_the_next_frame_heeds_what_was_asked_for_and_has_not_taken_effect(busy: Teller) -> None:
+    reel = Reel(Cutter(Tape(cut_up(busy.records, 7), market="stocks")), cursor=0)
+    assert reel.frame_at(0) is None
+    reel.say(b"ack", at=50)
+    reel.change(["T.A", "T.BRK.B"], held=True, at=50)
+    reel.change(["T.A"], held=False, at=50)
+    assert reel.frame_at(0) == (101, 100)
+    assert reel.channels == ()
+
+
+def test_no_frame_behind_the_end_of_a_window_is_the_next(busy: Teller) -> None:
+    reel = reel_of(busy, "T.*")
+    reel._cutter.tape.stop_ns = 10
+    assert reel.frame_at(10) == (10, 9)
+    assert reel.frame_at(11) is None
+
+
+def test_the_backlog_is_what_is_due_and_was_not_taken(busy: Teller) -> None:
+    reel = reel_of(busy, "T.*")
+    assert reel.backlog(0, most=FOREVER) == 0
+    assert reel.backlog(11, most=FOREVER) == 10 * FRAME
+    assert frames(reel, 6) == 5
+    assert reel.backlog(11, most=FOREVER) == 5 * FRAME
+    assert reel.backlog(6, most=FOREVER) == reel.backlog(3, most=FOREVER) == 0
+
+
+def test_the_backlog_is_counted_no_further_than_it_matters(busy: Teller) -> None:
+    reel = reel_of(busy, "T.*", size=10)
+    assert 15 * FRAME < reel.backlog(100, most=15 * FRAME) < 100 * FRAME
+    assert reel.backlog(100, most=FOREVER) == (10 * PIECES_AT_ONCE - 1) * FRAME
+
+
+def test_on_a_leg_that_was_left_all_of_it_is_due(busy: Teller) -> None:
+    course = Course()
+    reel = reel_of(busy, "T.*", size=1000, course=course)
+    course.turn(0, end=lambda tape: tape.last_seq + 1)
+    assert (
+        reel.backlog(cursor_of(1, 0), most=FOREVER) == reel.backlog(FOREVER, most=FOREVER) == 100 * FRAME + 29
+    )
+
+
+def test_who_wants_nothing_has_no_backlog(busy: Teller) -> None:
+    assert reel_of(busy).backlog(FOREVER, most=FOREVER) == 0
+
+
+def test_bytes_that_wait_to_be_said_are_counted_until_they_are_taken() -> None:
+    reel = Reel(Cutter(Tape(cut_up([], 1), market="stocks")), cursor=0)
+    reel.say(b"abc", at=0)
+    reel.say_wire(b"\x8a\x00", at=0)
+    assert reel.said_bytes == 7
+    first, second = reel.take(0), reel.take(0)
+    assert first is not None
+    assert second is not None
+    assert (bytes(first.wire), bytes(second.wire)) == (b"\x81\x03abc", b"\x8a\x00")
+    assert reel.said_bytes == 0
+
+
+def test_what_is_forgotten_is_not_said_and_not_done(busy: Teller) -> None:
+    reel = reel_of(busy, "T.*")
+    reel.say(b"ack", at=50)
+    reel.change(["T.A"], held=False, at=50)
+    reel.forget()
+    assert reel.said_bytes == 0
+    assert frames(reel, FOREVER) == 101
+
+
+def test_who_looks_again_goes_on_at_the_same_frame(busy: Teller) -> None:
+    reel = reel_of(busy, "T.*")
+    assert frames(reel, 6) == 5
+    assert reel.due_ns() == 5
+    reel.look_again()
+    assert reel.due_ns() == 5
+    assert frames(reel, FOREVER) == 96

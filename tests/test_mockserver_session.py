@@ -22,13 +22,15 @@ from tickdeck.cassette.survey import SurveyTaker
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.effects import Hang
 from tickdeck.dialects.polygon import POLYGON
-from tickdeck.mockserver.choices import AtEnd, OnReturn, StartOn
+from tickdeck.mockserver import steering
+from tickdeck.mockserver.choices import AtEnd, Gaps, OnReturn, SlowClient, StartOn
+from tickdeck.mockserver.course import cursor_of
 from tickdeck.mockserver.cutter import Cutter, wants
 from tickdeck.mockserver.options import PlayOptions
-from tickdeck.mockserver.playhead import MAX, Speed
+from tickdeck.mockserver.playhead import LOCKSTEP, MAX, STEP, Speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import channel_counts
-from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.session import SLOW_BYTES, Session
 from tickdeck.mockserver.tape import Tapes
 from tickdeck.mockserver.timelines import Timelines
 
@@ -38,6 +40,10 @@ GREETING = b'[{"ev":"status","status":"connected","message":"Connected Successfu
 ACCEPTED = b'[{"ev":"status","status":"auth_success","message":"authenticated"}]'
 REFUSED = b'[{"ev":"status","status":"auth_failed","message":"invalid API key"}]'
 TIMED_OUT = b'[{"ev":"status","status":"auth_timeout","message":"No authentication request received."}]'
+EVICTED = (
+    b'[{"ev":"status","status":"max_connections",'
+    b'"message":"Maximum number of websocket connections exceeded. "}]'
+)
 SETTLE = 5
 
 
@@ -294,12 +300,312 @@ def test_at_max_a_socket_that_wants_nothing_stands_still(tape: Cassette) -> None
     assert stage.heard(idle) == [ack(["T.C"]), trade("C", 200)]
 
 
+def subscribed(stage: Stage, channels: str = "T.*") -> Session:
+    """A client that has heard all up to the start, which is now."""
+    session = stage.authenticated()
+    stage.says(session, "subscribe", channels)
+    stage.advance(SETTLE)
+    stage.heard(session)
+    return session
+
+
+def test_who_is_evicted_is_told_at_once_ahead_of_what_it_has_not_read(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = subscribed(stage)
+    stage.advance(50)
+    stage.says(session, "unsubscribe", "T.B")
+    (entry,) = session.evict(stage.now_ns)
+    assert entry.kind == "evicted"
+    assert stage.heard(session) == [EVICTED]
+    assert session.ending == Ending(1008)
+    assert session.turned_out == Ending(1008)
+
+
+def test_who_is_evicted_says_nothing_any_more(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = subscribed(stage)
+    session.evict(stage.now_ns)
+    stage.says(session, "subscribe", "Q.A")
+    assert stage.heard(session) == [EVICTED]
+
+
+def long_tape(story: Any, make: Make) -> Cassette:
+    """Three megabytes of A, 10 ns apart."""
+    story.opens(0, 0)
+    for at in range(0, 3000, 10):
+        story.says(0, at, f'[{{"ev":"T","sym":"A","n":{at},"pad":"{"x" * 10_000}"}}]')
+    return make(story.records)
+
+
+def test_a_client_is_slow_once_a_megabyte_is_due_and_unread(make: Make, story: Any) -> None:
+    stage = Stage(long_tape(story, make), slow_client=SlowClient.DISCONNECT)
+    session = subscribed(stage)
+    stage.advance(1000)
+    assert session.slow(stage.now_ns) == []
+    stage.advance(60)
+    (entry,) = session.slow(stage.now_ns)
+    assert entry.kind == "slow"
+    assert session.account.slow
+    assert session.slow(stage.now_ns) == []
+    (told,) = stage.heard(session)
+    assert b'"status":"slow_consumer"' in told or b"slow" in told.lower()
+    assert session.ending == Ending(1008)
+    assert 1000 * 1000 < SLOW_BYTES < 1060 * 1000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"slow_client": SlowClient.DISCONNECT, "speed": MAX},
+        {"slow_client": SlowClient.DISCONNECT, "speed": STEP},
+    ],
+)
+def test_nobody_is_slow_where_that_is_allowed_or_where_there_is_no_pace(
+    make: Make, story: Any, options: dict[str, Any]
+) -> None:
+    stage = Stage(long_tape(story, make), **options)
+    session = subscribed(stage, "T.NONE")
+    stage.says(session, "subscribe", "T.*")
+    stage.advance(10**6)
+    assert session.slow(stage.now_ns) == []
+
+
+def test_a_stranger_and_one_that_has_ended_are_not_slow(make: Make, story: Any) -> None:
+    stage = Stage(long_tape(story, make), slow_client=SlowClient.DISCONNECT)
+    assert stage.session().slow(stage.now_ns) == []
+    session = subscribed(stage)
+    session.drop(Ending(1001), stage.now_ns)
+    stage.heard(session)
+    stage.advance(10**6)
+    assert session.slow(stage.now_ns) == []
+
+
+def test_a_frame_from_outside_comes_where_the_playhead_is(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = subscribed(stage, "T.A")
+    stage.advance(15)
+    session.send(b"\x81\x02[]", stage.now_ns)
+    stage.advance(10)
+    assert stage.heard(session) == [trade("A", 110), b"[]", trade("A", 120)]
+    assert session.account.frames == 3
+
+
+def test_in_lockstep_a_ping_follows_each_frame_and_its_pong_lets_the_next_go(tape: Cassette) -> None:
+    stage = Stage(tape, speed=LOCKSTEP)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    assert raw(stage, session) == [ack(["T.A"]), trade("A", 100), b"\x89\x0atickdeck 1"]
+    assert not session.ponged(b"of its own")
+    stage.advance(1)
+    assert raw(stage, session) == []
+    assert session.ponged(b"tickdeck 1")
+    assert not session.ponged(b"tickdeck 1")
+    stage.advance(1)
+    assert raw(stage, session) == [trade("A", 110), b"\x89\x0atickdeck 2"]
+    assert session.account.frames == 2
+
+
+def raw(stage: Stage, session: Session) -> list[bytes]:
+    """The payloads of text frames, and other frames as they cross the wire."""
+    wires = []
+    while session.ending is None and (batch := session.take(stage.now_ns, limit=1)) is not None:
+        wires.append(bytes(batch.wire))
+    return [wire if wire[0] == 0x89 else split(wire)[0] for wire in wires if wire]
+
+
+def test_a_frame_whose_ping_is_unsaid_is_not_delivered(tape: Cassette) -> None:
+    stage = Stage(tape, speed=LOCKSTEP)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    seen = []
+    while session.take(stage.now_ns, limit=1) is not None:
+        seen.append(session.is_up_to(stage.now_ns))
+    assert seen == [False, False, True]
+
+
+def test_a_client_holds_what_it_subscribed_to_and_no_more(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = subscribed(stage, "T.*")
+    assert (session.holds("T.*"), session.holds("T.A")) == (True, False)
+
+
+def test_a_stranger_answers_no_ping_of_ours(tape: Cassette) -> None:
+    assert not Stage(tape).session().ponged(b"")
+
+
+@pytest.fixture
+def with_gap(make: Make, story: Any) -> Cassette:
+    """Frames at 0, 10 and 20, an outage from 30 to 60, frames at 60, 70 and 80; sequences 1 to 3, 6 to 8."""
+    story.opens(0, 100)
+    for at in (100, 110, 120):
+        story.trades(0, at, "A")
+    story.closes(0, 130)
+    story.opens(1, 150)
+    for at in (160, 170, 180):
+        story.trades(1, at, "A")
+    return make(story.records)
+
+
+def test_a_client_loses_its_line_where_the_outage_begins_and_who_returns_keeps_it(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, gaps=Gaps.DISCONNECT)
+    session = subscribed(stage)
+    stage.advance(29)
+    assert stage.heard(session) == [trade("A", 110), trade("A", 120)]
+    assert session.ending is None
+    assert session.wake_ns() == stage.now_ns + 1
+    stage.advance(1)
+    assert stage.heard(session) == []
+    assert session.ending == Ending(None)
+    session.left(stage.now_ns, by="server", code=None)
+    again = stage.authenticated()
+    stage.says(again, "subscribe", "T.A")
+    stage.advance(100)
+    assert stage.heard(again) == [ack(["T.A"]), trade("A", 160), trade("A", 170), trade("A", 180)]
+    assert again.ending is None
+
+
+@pytest.mark.parametrize("speed", [MAX, STEP, LOCKSTEP])
+def test_a_line_is_lost_behind_the_same_frame_without_a_clock(with_gap: Cassette, speed: Speed) -> None:
+    stage = Stage(with_gap, speed=speed, gaps=Gaps.DISCONNECT)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    heard = []
+    while session.ending is None:
+        heard += [payload for payload in raw(stage, session) if payload[:1] == b"["]
+        session.ponged(session._ping_payload)
+        if speed is STEP and session.timeline is not None:
+            steering.step(session.timeline, stage.now_ns, frames=1)
+        stage.advance(1)
+    assert heard == [ack(["T.A"]), trade("A", 100), trade("A", 110), trade("A", 120)]
+
+
+def test_who_jumps_over_an_outage_keeps_its_line_and_is_sent_nothing_from_before(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, gaps=Gaps.DISCONNECT)
+    session = subscribed(stage)
+    assert session.timeline is not None
+    steering.seek(session.timeline, 65, stage.now_ns)
+    stage.advance(100)
+    assert stage.heard(session) == [trade("A", 170), trade("A", 180)]
+    assert session.ending is None
+
+
+def test_who_jumps_away_between_the_last_frame_and_an_outage_keeps_its_line(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, gaps=Gaps.DISCONNECT)
+    session = subscribed(stage)
+    stage.advance(25)
+    assert session.timeline is not None
+    steering.seek(session.timeline, 70, stage.now_ns)
+    assert stage.heard(session) == [trade("A", 110), trade("A", 120), trade("A", 170)]
+    assert session.ending is None
+
+
+def test_a_stretch_that_ends_ahead_of_an_outage_does_not_come_to_it(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, speed=STEP, gaps=Gaps.DISCONNECT)
+    session = subscribed(stage)
+    assert session.timeline is not None
+    steering.step(session.timeline, stage.now_ns, duration_ns=25)
+    assert len(stage.heard(session)) == 3
+    assert session.ending is None
+    steering.step(session.timeline, stage.now_ns, duration_ns=5)
+    assert stage.heard(session) == []
+    assert session.ending == Ending(None)
+
+
+def test_who_jumps_back_before_an_outage_loses_its_line_there_again(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, gaps=Gaps.DISCONNECT)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.A")
+    stage.advance(SETTLE)
+    assert session.timeline is not None
+    steering.seek(session.timeline, 70, stage.now_ns)
+    stage.heard(session)
+    steering.seek(session.timeline, 20, stage.now_ns)
+    assert stage.heard(session) == [trade("A", 120)]
+    stage.advance(9)
+    assert session.ending is None
+    stage.advance(1)
+    assert stage.heard(session) == []
+    assert session.ending == Ending(None)
+
+
+def test_each_lap_has_its_outages(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, gaps=Gaps.DISCONNECT, at_end=AtEnd.LOOP)
+    session = subscribed(stage)
+    stage.advance(65)
+    stage.heard(session)
+    session.left(stage.now_ns, by="server", code=None)
+    again = stage.authenticated()
+    stage.says(again, "subscribe", "T.A")
+    stage.advance(10**6 - 65)
+    assert stage.heard(again) == [ack(["T.A"]), trade("A", 170), trade("A", 180), trade("A", 100)]
+    stage.advance(30)
+    assert stage.heard(again) == [trade("A", 110), trade("A", 120)]
+    assert again.ending == Ending(None)
+    assert again.reel.cursor == cursor_of(1, 6)
+
+
+def test_who_lags_behind_a_jump_still_loses_its_line_where_that_was_due(with_gap: Cassette) -> None:
+    stage = Stage(with_gap, gaps=Gaps.DISCONNECT)
+    session = subscribed(stage)
+    stage.advance(75)
+    assert session.timeline is not None
+    steering.seek(session.timeline, 0, stage.now_ns)
+    stage.advance(5)
+    assert stage.heard(session) == [trade("A", 110), trade("A", 120)]
+    assert session.ending == Ending(None)
+
+
+@pytest.mark.parametrize("speed", [MAX, STEP])
+def test_without_a_clock_the_tape_loops_when_the_foremost_is_through(tape: Cassette, speed: Speed) -> None:
+    stage = Stage(tape, speed=speed, at_end=AtEnd.LOOP)
+    session = stage.authenticated()
+    stage.says(session, "subscribe", "T.C")
+    stage.advance(SETTLE)
+    heard = []
+    while len(heard) < 4:
+        if speed is STEP and session.timeline is not None:
+            steering.step(session.timeline, stage.now_ns, frames=1)
+        batch = session.take(stage.now_ns, limit=1)
+        heard += split(bytes(batch.wire)) if batch is not None else []
+    assert heard == [ack(["T.C"]), trade("C", 200), trade("C", 200), trade("C", 200)]
+
+
+def test_a_tape_without_anything_for_a_client_does_not_loop(tape: Cassette) -> None:
+    stage = Stage(tape, speed=MAX, at_end=AtEnd.LOOP)
+    session = subscribed(stage, "T.NONE")
+    assert stage.heard(session) == []
+    assert session.timeline is not None
+    assert session.timeline.course.leg == 0
+
+
+def test_frames_are_due_on_the_lap_that_they_are_sent_of(tape: Cassette) -> None:
+    stage = Stage(tape, at_end=AtEnd.LOOP)
+    session = subscribed(stage, "T.C")
+    start = stage.now_ns
+    stage.advance(10**6 + 50)
+    batch = session.take(stage.now_ns, limit=1 << 16)
+    assert batch is not None
+    assert (batch.frames, session.deadline(batch)) == (1, start + 100)
+
+
+def test_a_stranger_is_sent_nothing_that_could_be_late(tape: Cassette) -> None:
+    stage = Stage(tape)
+    session = stage.session()
+    batch = session.take(stage.now_ns, limit=1)
+    assert batch is not None
+    assert session.deadline(batch) is None
+
+
 # The machine: several clients of two keys, against a model that knows nothing but positions.
 
-STEP = 10
+APART = 10
 FRAMES: list[tuple[int, list[tuple[str, bytes]]]] = [
     (
-        at * STEP,
+        at * APART,
         [
             (channel, f'{{"ev":"{channel[0]}","sym":"{channel[2:]}","n":{at}}}'.encode())
             for place, channel in enumerate(("T.A", "T.B", "Q.A", "Q.B"))

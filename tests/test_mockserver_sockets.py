@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +22,7 @@ from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver.harness import MockServer, PlainMarket
 from tickdeck.mockserver.reel import MOST
-from tickdeck.mockserver.sockets import LONGEST_MESSAGE
+from tickdeck.mockserver.sockets import LONGEST_MESSAGE, MOST_UNSAID
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -399,3 +400,92 @@ def test_a_server_that_ends_it_while_the_client_breaks_the_protocol_says_so_once
         client.says(TEXT, b"\xff")
         assert client.everything() == [(CLOSE, (1008).to_bytes(2, "big"))]
         assert left(market) == [("server", 1008)]
+
+
+def test_who_does_not_keep_up_is_told_and_dropped_and_the_others_are_not_disturbed(tape: Cassette) -> None:
+    with (
+        MockServer(
+            tape,
+            speed="1/1000000",
+            settle=0,
+            slow_client="disconnect",
+            timeline="shared",
+            start_on="clients:2",
+        ) as market,
+        raw(market) as deaf,
+        reader(market) as bot,
+    ):
+        deaf.asks("subscribe", "T.*")
+        bot.send('{"action":"subscribe","params":"T.*"}')
+        with ThreadPoolExecutor(1) as beside:
+            heard = beside.submit(lambda: [bot.recv(10) for _ in range(FRAMES + 21)])
+            wait_until_told(market, "slow", 1)
+            told = deaf.everything()
+            assert len(heard.result()) == FRAMES + 21
+        assert told[-1] == (CLOSE, (1008).to_bytes(2, "big"))
+        assert json.loads(told[-2][1])[0]["status"] == "slow_consumer"
+        report: Any = market.report()
+        assert [row["slow"] for row in report["clients"]] == [True, False]
+        assert report["clients"][0]["frames"] == sum(b'"ev":"T"' in payload for _, payload in told)
+        assert [entry.client for entry in market.journal if entry.kind == "slow"] == [1]
+
+
+def test_who_is_told_to_go_and_does_not_read_is_cut_off_after_a_while(tape: Cassette) -> None:
+    with MockServer(tape, speed="max", settle=0, max_connections=1) as market, raw(market, key="one") as deaf:
+        deaf.asks("subscribe", "T.*")
+        wait_until_full(market)
+        with reader(market, "one"), reader(market, "one"):
+            wait_until_told(market, "left", 1)
+        assert left(market)[0] == ("server", 1008)
+        assert [entry.client for entry in market.journal if entry.kind == "evicted"] == [1, 2]
+
+
+def wait_until_told(market: PlainMarket, kind: str, client: int) -> None:
+    """Until the journal has it of a client."""
+    deadline = time.monotonic() + 20
+    while not any(entry.kind == kind and entry.client == client for entry in market.journal):
+        assert time.monotonic() < deadline
+        market.report()
+
+
+def test_a_client_that_pings_through_large_frames_is_answered_between_them(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    for number in range(12):
+        story.says(0, number, f'[{{"ev":"T","sym":"A","n":{number},"pad":"{"x" * 1_000_000}"}}]')
+    with MockServer(make(story.records), speed="max", settle=0) as market, raw(market) as client:
+        client.asks("subscribe", "T.A")
+        frames = [client.hears()]
+        for number in range(100):
+            client.says(PING, b"%d" % number)
+        while [opcode for opcode, _ in frames].count(TEXT) < 13:
+            frames.append(client.hears())
+            if frames[-1][0] == TEXT:
+                client.says(PING, b"%d" % (100 + len(frames)))
+    opcodes = [opcode for opcode, _ in frames]
+    first = opcodes.index(PONG)
+    assert opcodes[first:].count(TEXT) > 6
+    pongs = [int(payload) for opcode, payload in frames if opcode == PONG]
+    assert pongs == sorted(set(pongs))
+    assert [json.loads(payload)[0]["n"] for opcode, payload in frames[1:] if opcode == TEXT] == [*range(12)]
+
+
+def test_a_flood_of_requests_from_who_does_not_read_is_heard_no_further_than_answers_may_wait(
+    tape: Cassette,
+) -> None:
+    """Each asks for ten thousand channels more; the answers to two fill what may wait."""
+    with MockServer(tape, speed="max", settle=0) as market, raw(market) as client:
+        client.asks("subscribe", "T.A")
+        wait_until_full(market)
+        client.socket.settimeout(1)
+        asked = 0
+        with suppress(TimeoutError):
+            for number in range(200):
+                client.asks("subscribe", ",".join(f"Q.S{number}X{symbol}" for symbol in range(10_000)))
+                asked += 1
+        assert asked < 200
+        (connection,) = market._player.stage.connections.values()
+        most = MOST_UNSAID + 10_000 * 100
+        assert MOST_UNSAID < connection.session.reel.said_bytes < most
+        assert hears_the_tape(market)
+        client.close()
+        assert [by for by, _ in left(market)][-1] == "client"

@@ -27,7 +27,7 @@ def payloads(tape: Tape, *wanted: str) -> list[str]:
     cutter = Cutter(tape)
     cuts = [cutter.cut(number, frozenset(wanted)) for number in range(tape.pieces)]
     return [
-        cut.wire[start:end][2:].decode()
+        bytes(cut.wire[start:end])[2:].decode()
         for cut in cuts
         for start, end in zip(cut.starts, cut.starts[1:], strict=False)
     ]
@@ -252,3 +252,15 @@ def test_a_market_knows_what_was_recorded_of_it(make: Make, story: Any) -> None:
     assert tapes.of("crypto").channels == {"XT.BTC-USD": 1}
     assert tapes.end_ns == 1
     assert tapes.of("options").pieces == 0
+
+
+def test_a_window_leaves_the_end_of_the_recording_where_it_is(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    for at in (0, 10, 20, 30):
+        story.trades(0, at, "A")
+    tapes = Tapes(make(story.records))
+    tapes.cut_to(5, 25)
+    tape = tapes.of("stocks")
+    assert (tape.end_ns, tape.last_seq) == (25, 3)
+    assert (tape.recorded_end_ns, tape.recorded_last_seq) == (30, 4)
+    assert tapes.recorded_end_ns == 30

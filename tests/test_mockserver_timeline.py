@@ -11,11 +11,12 @@ import pytest
 
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
-from tickdeck.mockserver.choices import Channels, OnReturn, Start, StartOn
+from tickdeck.mockserver.choices import AtEnd, Channels, Clients, Gaps, OnReturn, Start, StartOn
+from tickdeck.mockserver.course import cursor_of
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.options import PlayOptions
-from tickdeck.mockserver.playhead import MAX, REAL_TIME, Speed
+from tickdeck.mockserver.playhead import LOCKSTEP, MAX, REAL_TIME, STEP, Speed
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.tape import Tapes
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
@@ -345,6 +346,212 @@ def test_a_tape_that_starts_anew_says_its_gaps_anew(with_gaps: Tapes) -> None:
     timeline.join(one, 100, connected_ns=100)
     assert kinds(timeline.tick(155)) == ["gap", "gap"]
     assert timeline.run == 2
+
+
+def test_a_start_by_clients_waits_for_so_many_that_want_something(tapes: Tapes, client: NewClient) -> None:
+    timeline = line(tapes, start_on=Clients(2))
+    one, two, idle = client(), client(), client()
+    for each in (one, two, idle):
+        timeline.join(each, 0, connected_ns=0)
+    one.wants("T.A")
+    timeline.subscribed(10)
+    timeline.acted(10)
+    assert timeline.alarm_ns() is None
+    two.wants("T.B")
+    timeline.subscribed(20)
+    timeline.acted(30)
+    assert timeline.alarm_ns() == 80
+    assert kinds(timeline.tick(80)) == ["started"]
+
+
+def test_a_start_by_clients_is_off_when_one_of_them_leaves_before_it(tapes: Tapes, client: NewClient) -> None:
+    timeline = line(tapes, start_on=Clients(2))
+    one, two, three = client(), client(), client()
+    for each in (one, two, three):
+        timeline.join(each, 0, connected_ns=0)
+        each.wants("T.A")
+        timeline.subscribed(10)
+    timeline.leave(one, 20, by_server=False)
+    assert timeline.alarm_ns() == 60
+    timeline.leave(two, 30, by_server=False)
+    assert timeline.alarm_ns() is None
+    assert timeline.tick(10**9) == []
+
+
+def test_the_control_alone_starts_what_waits_for_it(tapes: Tapes, client: NewClient) -> None:
+    timeline = line(tapes, start_on=StartOn.CONTROL)
+    one, two = client(), client()
+    assert timeline.join(one, 0, connected_ns=0) == []
+    one.wants("T.A")
+    timeline.subscribed(0)
+    assert timeline.alarm_ns() is None
+    timeline.arm()
+    assert kinds(timeline.join(two, 5, connected_ns=5)) == ["started"]
+    assert timeline.start(6) == []
+
+
+def test_a_loop_begins_anew_at_the_very_moment_of_its_end(tapes: Tapes, client: NewClient) -> None:
+    one = client()
+    timeline = started(tapes, one, at_end=AtEnd.LOOP)
+    tapes.cut_to(0, None)
+    assert timeline.alarm_ns() == 10**6
+    (entry,) = timeline.tick(10**6 + 25)
+    assert (entry.kind, entry.parts["lap"], entry.position_ns) == ("looped", 2, 25)
+    assert timeline.course.leg == 1
+    assert timeline.due(one, 10**6 + 25) == cursor_of(1, tapes.of("stocks").seq_behind(25))
+    assert timeline.alarm_ns() == 2 * 10**6
+    assert kinds(timeline.tick(4 * 10**6)) == ["looped", "looped", "looped"]
+    assert not timeline.finished
+
+
+def test_frames_of_a_lap_that_is_over_were_due_on_that_lap(tapes: Tapes, client: NewClient) -> None:
+    one = client()
+    timeline = started(tapes, one, at_end=AtEnd.LOOP)
+    timeline.tick(3 * 10**6)
+    assert timeline.course.leg == 3
+    assert [timeline.deadline(90, leg=leg) for leg in range(4)] == [
+        90,
+        10**6 + 90,
+        2 * 10**6 + 90,
+        3 * 10**6 + 90,
+    ]
+    assert timeline.deadline(90) == 3 * 10**6 + 90
+
+
+@pytest.mark.parametrize("speed", [MAX, STEP])
+def test_without_a_clock_the_foremost_laps(tapes: Tapes, client: NewClient, speed: Speed) -> None:
+    one = client()
+    timeline = started(tapes, one, speed=speed, at_end=AtEnd.LOOP)
+    one.reel.begin_at(0, timeline.course)
+    while one.reel.take(1 << 40) is not None:
+        pass
+    assert timeline.tick(5) == []
+    assert timeline.is_through(one)
+    timeline.lap(6)
+    assert not timeline.is_through(one)
+    assert kinds(timeline.tick(7)) == ["looped"]
+    assert (timeline.position(7), timeline.deadline(0)) == (0, None)
+    assert not timeline.finished
+
+
+def test_a_stretch_without_a_frame_is_cut_short(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    for at in (0, 10, 500, 510):
+        story.trades(0, at, "A")
+    tapes = Tapes(make(story.records))
+    one = Client(Reel(Cutter(tapes.of("stocks")), cursor=0))
+    timeline = started(tapes, one, idle_cap_ns=50)
+    assert timeline.alarm_ns() == 60
+    moves = timeline.moves
+    assert timeline.tick(60) == []
+    assert timeline.moves > moves
+    assert [timeline.position(now) for now in (60, 65)] == [500, 505]
+    assert [timeline.deadline(position) for position in (10, 500, 510)] == [10, 60, 70]
+    assert kinds(timeline.tick(70)) == ["finished"]
+
+
+def test_an_outage_that_is_skipped_takes_no_time_however_late_that_is_noticed(with_gaps: Tapes) -> None:
+    one = Client(Reel(Cutter(with_gaps.of("stocks")), cursor=0))
+    timeline = started(with_gaps, one, gaps=Gaps.SKIP)
+    assert [(entry.kind, entry.position_ns) for entry in timeline.tick(55)] == [("gap", 0), ("gap", 50)]
+    assert timeline.position(55) == 70
+    assert timeline.deadline(50) == timeline.deadline(65) == 50
+    assert kinds(timeline.tick(66)) == ["gap", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "lost"),
+    [(0, (6, 50)), (5, (6, 50)), (6, (9, 80)), (9, None)],
+)
+def test_a_connection_is_lost_at_the_first_outage_behind_its_cursor(
+    with_gaps: Tapes, cursor: int, lost: tuple[int, int] | None
+) -> None:
+    one = Client(Reel(Cutter(with_gaps.of("stocks")), cursor=0))
+    timeline = started(with_gaps, one, gaps=Gaps.DISCONNECT)
+    timeline.tick(0)
+    assert timeline.lost_behind(one, cursor) == lost
+
+
+def test_a_window_is_played_from_its_beginning_to_its_end(tapes: Tapes, client: NewClient) -> None:
+    tapes.cut_to(25, 60)
+    one = client()
+    timeline = started(tapes, one)
+    assert timeline.cursor(one, 0) == 5
+    assert timeline.position(0) == 25
+    assert timeline.due(one, 10**9) == 8
+    assert timeline.end_ns == 60
+    assert timeline.alarm_ns() == 35
+    (entry,) = timeline.tick(35)
+    assert (entry.kind, entry.position_ns) == ("finished", 60)
+
+
+@pytest.mark.parametrize("speed", [MAX, STEP, LOCKSTEP])
+def test_a_window_begins_and_ends_at_the_same_frames_without_a_clock(
+    tapes: Tapes, client: NewClient, speed: Speed
+) -> None:
+    tapes.cut_to(25, 60)
+    timeline = line(tapes, start_on=StartOn.AUTH, speed=speed)
+    one = client()
+    timeline.join(one, 0, connected_ns=0)
+    one.reel.begin_at(timeline.cursor(one, 0), timeline.course)
+    one.wants("T.*")
+    frames = 0
+    for now_ns in range(10):
+        timeline.tick(now_ns)
+        timeline.ponged(1)
+        if speed is STEP:
+            timeline.release_next(now_ns)
+        while (batch := one.reel.take(timeline.due(one, now_ns))) is not None:
+            frames += batch.frames
+    assert frames == 3
+    timeline.tick(10)
+    assert timeline.finished
+
+
+def test_lockstep_goes_on_when_all_that_were_sent_the_frame_have_answered(
+    tapes: Tapes, client: NewClient
+) -> None:
+    one, two, idle = client(), client(), client()
+    for number, each in enumerate((one, two, idle), 1):
+        each.number = number
+    timeline = started(tapes, one, speed=LOCKSTEP)
+    timeline.join(two, 0, connected_ns=0)
+    timeline.join(idle, 0, connected_ns=0)
+    two.wants("T.B")
+    timeline.tick(0)
+    stocks = tapes.of("stocks")
+    assert timeline.due(one, 0) == stocks.seq_behind(0)
+    timeline.ponged(1)
+    timeline.tick(1)
+    assert timeline.due(one, 1) == stocks.seq_behind(0)
+    timeline.ponged(2)
+    timeline.tick(2)
+    assert (timeline.due(one, 2), timeline.position(2)) == (stocks.seq_behind(10), 10)
+
+
+def test_who_does_not_answer_in_lockstep_has_made_a_misstep_and_is_waited_for_no_more(
+    tapes: Tapes, client: NewClient
+) -> None:
+    one = client()
+    timeline = started(tapes, one, speed=LOCKSTEP)
+    timeline.tick(0)
+    assert timeline.alarm_ns() == 10**10
+    assert timeline.tick(10**10 - 1) == []
+    (entry,) = timeline.tick(10**10)
+    assert (entry.kind, entry.client, entry.parts["misstep"]) == ("misstep", 1, "no-pong")
+    assert timeline.position(10**10) == 10
+
+
+def test_who_leaves_lockstep_is_waited_for_no_more(tapes: Tapes, client: NewClient) -> None:
+    one, two = client(), client()
+    two.number = 2
+    timeline = started(tapes, one, speed=LOCKSTEP)
+    timeline.join(two, 0, connected_ns=0)
+    two.wants("T.A")
+    timeline.tick(0)
+    timeline.ponged(1)
+    timeline.leave(two, 1, by_server=False)
+    assert timeline.position(1) == 10
 
 
 def test_each_key_has_a_timeline_of_its_own_made_at_its_first_use(tapes: Tapes) -> None:
