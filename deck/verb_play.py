@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from tickdeck.cassette.placing import Chain
+from tickdeck.cassette.errors import UsageError
+from tickdeck.mockserver.choices import AtEnd
 from tickdeck.play_flags import play_flags, play_options
 from tickdeck.values import TakesCommand
 
@@ -32,6 +34,8 @@ def command(run: tuple[str, ...], /, files: tuple[Path, ...], **flags: Any) -> i
     TICKDECK_FEED, POLYGON_WS_URL and DATA_PROXY_WS set; its end is the end of the run, its exit code ours.
     """
     options = play_options(flags)
+    if flags["once"] and options.at_end is AtEnd.LOOP:
+        raise UsageError("--once waits for the end of the tape, and a tape that loops has none")
     from tickdeck.cassette.files import open_cassettes
     from tickdeck.playing import Ends, play
 

@@ -247,7 +247,8 @@ class Session:
             self._end_said = True
             self.reel.end(Ending(NORMAL_CLOSURE), at=self.reel.cursor)
             return True
-        if timeline.options.at_end is AtEnd.LOOP and not timeline.speed.paced and self.reel.sent_on_leg:
+        freely = not timeline.speed.paced and not timeline.head.paused
+        if timeline.options.at_end is AtEnd.LOOP and freely and self.reel.sent_on_leg:
             timeline.lap(now_ns)
             return True
         return False

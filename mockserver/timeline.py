@@ -303,10 +303,10 @@ class Timeline:
         """The tape begins anew."""
         self.moves += 1
         self.course.lap(self.tapes.begin_ns, playhead=before)
-        if isinstance(self.head, PacedHead):
-            self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
-        else:
+        if isinstance(self.head, DrivenHead):
             self.place_head(self.tapes.begin_ns, now_ns, sent=False)
+        else:
+            self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
         return self.entry("looped", now_ns, lap=self.course.leg + 1)
 
     def lap(self, now_ns: int) -> None:
