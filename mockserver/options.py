@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -37,7 +38,8 @@ class PlayOptions:
     by-time while the tape has a pace, in-order at max. ``good_keys`` of ``None`` lets
     any non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the
     sockets of one key and market. ``stubs`` maps ``GET /path`` to a file or to the
-    bytes of a body. ``token`` is what the control asks for.
+    bytes of a body. ``token`` is what the control asks for. ``journal`` is the cassette that
+    the run is kept on.
     """
 
     speed: Speed = REAL_TIME
@@ -68,6 +70,7 @@ class PlayOptions:
     tls_key: str | None = None
     deflate: bool = False
     token: str | None = None
+    journal: str | os.PathLike[str] | None = None
 
     @property
     def effective_repeats(self) -> Repeats:
@@ -113,6 +116,7 @@ class OptionWords(TypedDict, total=False):
     tls_key: str | None
     deflate: bool
     token: str | None
+    journal: str | os.PathLike[str] | None
 
 
 def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
@@ -147,6 +151,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         tls_key=words.get("tls_key"),
         deflate=words.get("deflate", False),
         token=words.get("token"),
+        journal=words.get("journal"),
     )
     _refuse_nonsense(options)
     return options

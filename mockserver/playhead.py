@@ -72,13 +72,29 @@ def parse_speed(text: str | int | float | Fraction) -> Speed:
     return Speed(factor)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The line a playhead is on: at ``now_ns`` it was at ``position_ns``; it holds from ``from_ns`` on the tape."""
+
+    now_ns: int
+    position_ns: int
+    factor: Fraction
+    from_ns: int
+    paused: bool = False
+
+    def deadline(self, position_ns: int) -> int:
+        """The first clock reading at which a position has been reached."""
+        ahead = position_ns - self.position_ns
+        return self.now_ns - (-ahead * self.factor.denominator) // self.factor.numerator
+
+
 class Playhead:
     """The position of one playback at any moment, and the moment of any position."""
 
     def __init__(self, factor: Fraction, *, now_ns: int, position_ns: int = 0) -> None:
         self._factor = factor
         self._anchor_now_ns = now_ns
-        self._anchor_ns = position_ns
+        self._anchor_ns = self._from_ns = position_ns
         self._paused = False
 
     @property
@@ -90,6 +106,11 @@ class Playhead:
     def paused(self) -> bool:
         """Whether it stands."""
         return self._paused
+
+    @property
+    def line(self) -> Line:
+        """The line that it is on."""
+        return Line(self._anchor_now_ns, self._anchor_ns, self._factor, self._from_ns, self._paused)
 
     def position(self, now_ns: int) -> int:
         """Nanoseconds of tape that have passed at ``now_ns``, rounded down."""
@@ -130,7 +151,8 @@ class Playhead:
         However late this is called, nothing is late because of it.
         """
         self._anchor_ns += to_ns - from_ns
+        self._from_ns = to_ns
 
     def _anchor(self, now_ns: int, position_ns: int) -> None:
         self._anchor_now_ns = now_ns
-        self._anchor_ns = position_ns
+        self._anchor_ns = self._from_ns = position_ns

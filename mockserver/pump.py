@@ -20,6 +20,7 @@ from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.records import PONG
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.keeping import Witness
 from tickdeck.mockserver.reel import AT_ONCE, Batch, Ending
 from tickdeck.mockserver.report import Lateness, TapeDigest
 from tickdeck.mockserver.session import Session
@@ -37,7 +38,8 @@ class Pump:
 
     ``drain`` returns once the socket has room. ``on_rest`` is told when nothing is due
     for now, ``on_stuck`` when the socket takes no more, ``on_end`` when the server has
-    ended the connection, ``on_failure`` when the tape cannot be read.
+    ended the connection, ``on_failure`` when the tape cannot be read. The ``witness`` keeps
+    what was said, and how far the session has come.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Pump:
         on_stuck: Callable[[], None],
         on_end: Callable[[Ending], None],
         on_failure: Callable[[TickdeckError], None],
+        witness: Witness | None = None,
     ) -> None:
         self.digest = TapeDigest()
         self.lateness = Lateness()
@@ -62,6 +65,7 @@ class Pump:
         self._on_stuck = on_stuck
         self._on_end = on_end
         self._on_failure = on_failure
+        self._witness = witness
         self._pongs: list[bytes] = []
         self._alarm: Alarm | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -148,6 +152,8 @@ class Pump:
         return parts, True, None
 
     def _account(self, batch: Batch, now_ns: int) -> None:
+        if self._witness is not None:
+            self._witness.took(batch, now_ns)
         if not batch.frames:
             return
         self.digest.update(batch.wire)

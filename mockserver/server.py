@@ -10,16 +10,20 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.redaction import Redactor
 from tickdeck.mockserver.control import CONTROL, ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.journal import Journal
+from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
+from tickdeck.mockserver.minutes import run_facts, run_header
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
@@ -52,6 +56,30 @@ class Player:
     async def start(self) -> None:
         """Listen; ``listening`` is told once clients can connect."""
         self.stage.open()
+        if self.options.journal is not None:
+            self._keep(Path(self.options.journal))
+        try:
+            await self._start()
+        except BaseException:
+            if self.stage.keeper is not None:
+                self.stage.keeper.discard()
+            raise
+
+    def _keep(self, path: Path) -> None:
+        """Keep this run on a cassette from now on."""
+        stage, options = self.stage, self.options
+        secrets = [*(options.good_keys or ()), *options.bad_keys, *([options.token] if options.token else [])]
+        stage.keeper = Keeper(
+            path,
+            run_header(stage.cassette.header, name=stage.cassette.name, epoch_ns=stage.clock.wall_ns()),
+            run_facts(stage.cassette, options, stage.tapes),
+            redactor=Redactor(stage.dialect.places, known=secrets),
+            clock=stage.clock,
+            on_failure=stage.failed,
+        )
+        stage.teller.keep = stage.keeper.entry
+
+    async def _start(self) -> None:
         self._server = Listening(self._handle, clock=self.stage.clock, on_change=self.stage.changed.set)
         self.waits.server = self._server
         self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
@@ -77,6 +105,8 @@ class Player:
         for site in [] if self._runner is None else list(self._runner.sites):
             await site.stop()
         self._listeners = []
+        if self.stage.keeper is not None:
+            self.stage.keeper.stopping()
         self.stage.end_all(Ending(GOING_AWAY))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.waits.left(), 1.0)
@@ -85,6 +115,8 @@ class Player:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+            if self.stage.keeper is not None:
+                self.stage.keeper.seal()
             self.stage.close()
 
     async def __aenter__(self) -> Player:
@@ -138,4 +170,14 @@ class Player:
                 return await connection.serve(request)
             finally:
                 self.stage.gone(connection)
-        return await self.desk.answer(request, own=f"http://{request.host or self.feed}")
+        return await self._answer(request)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        own, started_ns = f"http://{request.host or self.feed}", self.stage.clock.now_ns()
+        response = await self.desk.answer(request, own=own)
+        if self.stage.keeper is not None:
+            url, headers = own + request.raw_path, request.raw_headers
+            self.stage.keeper.request(
+                started_ns, method=request.method, url=url, status=response.status, headers=headers
+            )
+        return response

@@ -22,6 +22,7 @@ from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.reel import Ending
@@ -57,6 +58,8 @@ class Stage:
         self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
         self.tapes = Tapes(cassette, feed=options.feed)
         self.failure: TickdeckError | None = None
+        self.keeper: Keeper | None = None
+        """Who keeps this run on a cassette, if anybody does."""
         self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
         if options.begin is not None or options.end is not None:
             self.tapes.cut_to(self._begin(options.begin), self._stop(options.end))
@@ -122,7 +125,8 @@ class Stage:
             cutter=self._cutter(market),
             timelines=self.timelines,
         )
-        connection = Connection(session, clock=self.clock, options=self.options, house=self)
+        witness = None if self.keeper is None else self.keeper.witness(session)
+        connection = Connection(session, clock=self.clock, options=self.options, house=self, witness=witness)
         self.connections[session.number] = connection
         return connection
 
@@ -184,6 +188,8 @@ class Stage:
         self._set_alarm(timeline)
         if self._seen.get(timeline.number) != timeline.moves:
             self._seen[timeline.number] = timeline.moves
+            if self.keeper is not None:
+                self.keeper.moved(timeline, self.clock.now_ns())
             self.wake(timeline)
 
     def wake(self, timeline: Timeline) -> None:
@@ -263,6 +269,8 @@ class Stage:
         self.timelines.clear()
         self.teller.journal.clear()
         self.clients = 0
+        if self.keeper is not None:
+            self.keeper.reset()
 
     def end_all(self, ending: Ending) -> None:
         """End every connection from the server's side."""
