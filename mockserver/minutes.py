@@ -49,11 +49,11 @@ def place(cursor: int) -> dict[str, object]:
     return {"leg": leg_of(cursor), "seq": seq_of(cursor)}
 
 
-def run_header(tape: Header, *, name: str, epoch_ns: int) -> Header:
+def run_header(tape: Header, *, name: str, epoch_ns: int, tool: str) -> Header:
     """The header of a run of ``tape`` that begins at ``epoch_ns``."""
     note = f"a run of {name}: what clients did, without the data of the tape"
     return Header(
-        epoch_ns, dialect=tape.dialect, source=tape.source, note=note, tool=tape.tool, program="tickdeck play"
+        epoch_ns, dialect=tape.dialect, source=tape.source, note=note, tool=tool, program="tickdeck play"
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
@@ -71,7 +72,12 @@ class Player:
         secrets = [*(options.good_keys or ()), *options.bad_keys, *([options.token] if options.token else [])]
         stage.keeper = Keeper(
             path,
-            run_header(stage.cassette.header, name=stage.cassette.name, epoch_ns=stage.clock.wall_ns()),
+            run_header(
+                stage.cassette.header,
+                name=stage.cassette.name,
+                epoch_ns=stage.clock.wall_ns(),
+                tool=f"tickdeck {version('tickdeck')}",
+            ),
             run_facts(stage.cassette, options, stage.tapes),
             redactor=Redactor(stage.dialect.places, known=secrets),
             clock=stage.clock,
