@@ -84,7 +84,7 @@ class WhyWords:
             late = "" if verdict.late_ns is None else f", {duration(verdict.late_ns)} late"
             return f"at {_clock(last)} of the run{late}{again}"
         late = "" if verdict.late_ns is None else f", at most {duration(verdict.late_ns)} late"
-        return f"between {_clock(first)} and {_clock(last)} of the run{late}{again}"
+        return f"between {_clock(first).removesuffix(' UTC')} and {_clock(last)} of the run{late}{again}"
 
     def _skipped(self, verdict: Verdict) -> str:
         position_ns = 0 if verdict.seen is None else verdict.seen.position_ns

@@ -46,14 +46,14 @@ class Keeper:
     ) -> None:
         self._clock = clock
         self._on_failure = on_failure
-        self._recording = Recording.create(path, header, redactor=redactor)
         self._minutes = Minutes(opened_ns=clock.now_ns())
+        self._recording = Recording.create(path, header, redactor=redactor)
         self._witnesses: dict[int, Witness] = {}
         self._legs: dict[tuple[int, int], int] = {}
         self._paces: dict[int, dict[str, object]] = {}
         self._waiting: list[Record] = []
         self._ended = False
-        self._put(self._minutes.opening(facts, wall_ns=clock.wall_ns()))
+        self._put(self._minutes.opening(facts, wall_ns=header.epoch_ns))
 
     def witness(self, session: Session) -> Witness:
         """Who looks at one client for this keeper."""

@@ -99,7 +99,7 @@ def precision_of(words: str) -> int:
     piece = _LAST_PIECE.search(words)
     if piece is None or "-" in words:
         return 10**9
-    return max(_UNITS[piece[2] or "s"] // 10 ** len(piece[1] or ""), 1)
+    return max(int(_UNITS[piece[2] or "s"] // 10 ** len(piece[1] or "")), 1)
 
 
 def market_of(tapes: Tapes, channel: str, default: str) -> str:

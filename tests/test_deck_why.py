@@ -1,13 +1,16 @@
 """`tickdeck why` as a process: a run is kept by `play`, asked about, and the exit code says yes or no."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tickdeck.dialects.synth import glimpse
 from tickdeck.making import make_cassette
+from tickdeck.mockserver.why import Reason
 
 TICKDECK = (sys.executable, "-m", "tickdeck")
 
@@ -112,3 +115,18 @@ def test_an_output_that_exists_is_2(played):
     done = tickdeck("play", played[0], "--port", "0", "--journal", played[1], "--", "true")
     assert done.returncode == 2
     assert "run.cassette exists already" in done.stderr
+
+
+@pytest.mark.parametrize("question", ["T.MSFT@09:30:54", "T.AAPL@09:30:54.297", "T.AAPL@09:30:54.001"])
+def test_its_line_is_documented_field_by_field(played, question):
+    (line,) = map(json.loads, tickdeck("why", *played, question, "--json").stdout.splitlines())
+    page = (Path(__file__).parents[1] / "docs" / "why.md").read_text(encoding="utf-8")
+    documented = re.search(r"^\| `why` \| (.*) \|$", page, re.M)[1]
+    assert line.keys() - {"kind", "v", "time"} == set(re.findall(r"`(\w+)`", documented))
+
+
+def test_each_reason_is_documented():
+    page = (Path(__file__).parents[1] / "docs" / "why.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", page.partition("**The reasons**")[2], re.M)
+    documented = {word for row in rows for word in re.findall(r"`([a-z-]+)`", row)}
+    assert documented - {"why"} == {each.value for each in Reason} - {"sent"}
