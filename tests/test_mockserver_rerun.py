@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import xxhash
+from websockets.asyncio.client import ClientConnection as AsyncConnection
+from websockets.asyncio.client import connect as async_connect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -21,6 +25,9 @@ from tickdeck.mockserver.harness import MockServer, PlainMarket
 from tickdeck.mockserver.options import options_of
 from tickdeck.mockserver.rerun import Rerun, rerun, tapes_of
 from tickdeck.mockserver.rundown import Rundown
+from tickdeck.mockserver.server import Player
+from tickdeck.mockserver.sighting import Question, look
+from tickdeck.mockserver.why import why
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -142,3 +149,76 @@ def test_a_looped_or_sought_tape_is_run_again_leg_by_leg(tape: Cassette, tmp_pat
         market.wait_left()
         rows = market.report()["clients"]
     assert [digest(each) for each in again(tape, path)] == [row["digest"] for row in rows]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_clients_and_control_do_by_hand_is_run_again(
+    tape: Cassette, tmp_path: Path, seed: int
+) -> None:
+    dice, path = random.Random(seed), tmp_path / "run.cassette"
+    options = options_of(speed="step", start_on="auth", timeline=dice.choice(["key", "shared"]), journal=path)
+    async with Player(tape, options) as player, AsyncExitStack() as sockets:
+        bots = [await newcomer(player, sockets, f"key-{dice.randrange(2)}") for _ in range(2)]
+        for _ in range(25):
+            match dice.randrange(7):
+                case 0 | 1:
+                    await said(dice.choice(bots), "subscribe", dice.choice(["T.A", "T.B", "T.C", "T.*"]))
+                case 2:
+                    await said(dice.choice(bots), "unsubscribe", dice.choice(["T.A", "T.B", "T.*"]))
+                case 3:
+                    player.controls.step(duration=f"{dice.randrange(1, 5000)}ms")
+                case 4:
+                    player.controls.step(frames=dice.randrange(1, 9))
+                case 5:
+                    player.controls.seek(f"+{dice.randrange(0, 60)}s")
+                case _ if len(bots) < 5:
+                    bots.append(await newcomer(player, sockets, f"key-{dice.randrange(2)}"))
+            await player.controls.wait("delivered")
+    rows = player.report()["clients"]
+    assert isinstance(rows, list)
+    assert [digest(each) for each in again(tape, path)] == [row["digest"] for row in rows]
+    assert sum(row["frames"] for row in rows) > 0
+    assert told_as_sent(tape, path) == {
+        (each.client, symbol): each.data.count(b'"sym":"%s"' % symbol.encode())
+        for each in again(tape, path)
+        for symbol in "ABC"
+    }
+
+
+def told_as_sent(tape: Cassette, path: Path) -> dict[tuple[int, str], int]:
+    """By client and symbol, how many of all the events `why` says were sent, laps counted."""
+    with open_cassette(path) as kept:
+        run = Rundown(kept)
+    tapes, counts = tapes_of(tape, run), {}
+    for symbol in "ABC":
+        everything = Question("all", f"T.{symbol}", 0, 1 << 62, own=False)
+        found = look(tapes, "stocks", everything, own_time=lambda event: None, zero_wall_ns=0)
+        assert len(found.fitting) == 600
+        for number, client in run.clients.items():
+            verdicts = [why(run, client, tapes, seen) for seen in found.fitting]
+            counts[number, symbol] = sum(verdict.times for verdict in verdicts)
+    return counts
+
+
+async def newcomer(player: Player, sockets: AsyncExitStack, key: str) -> AsyncConnection:
+    """A client that is known, and drinks whatever comes."""
+    bot = await sockets.enter_async_context(
+        async_connect(f"{player.ws_url}/stocks", compression=None, close_timeout=0.1)
+    )
+    await bot.send(json.dumps({"action": "auth", "params": key}))
+    while "auth_success" not in str(await bot.recv()):
+        pass
+    return bot
+
+
+async def said(bot: AsyncConnection, action: str, params: str) -> None:
+    """The client's word has been heard: behind it a ping has been answered."""
+    await bot.send(json.dumps({"action": action, "params": params}))
+    draining = asyncio.ensure_future(_drink(bot))
+    await (await bot.ping())
+    draining.cancel()
+
+
+async def _drink(bot: AsyncConnection) -> None:
+    async for _ in bot:
+        pass

@@ -279,6 +279,67 @@ def test_at_a_pace_it_is_said_how_late_an_event_left_at_most(tape: Cassette, tmp
     assert said.endswith(" late")
 
 
+def test_a_stretch_that_was_skipped_does_not_make_what_follows_late(tape: Cassette, tmp_path: Path) -> None:
+    path = tmp_path / "run.cassette"
+
+    async def run() -> None:
+        async with (
+            playing(tape, path, speed=100, idle_cap=1, begin="+15s") as player,
+            client(player, "T.A"),
+        ):
+            await player.controls.wait("finished")
+
+    asyncio.run(run())
+    asked = Asked(tape, path)
+    before, after = (asked.about(f"T.A@09:30:{second}")[0].due_ns for second in (19, 25))
+    assert before is not None
+    assert after is not None
+    assert after - before == SECOND // 100
+
+
+def test_a_pause_does_not_make_what_follows_late(tape: Cassette, tmp_path: Path) -> None:
+    path = tmp_path / "run.cassette"
+
+    async def run() -> None:
+        async with playing(tape, path, speed=100) as player, client(player) as bot:
+            player.controls.pause()
+            await subscribe(bot, "T.A")
+            player.controls.seek("+9.5s")
+            player.controls.speed(50)
+            player.controls.resume()
+            await player.controls.wait("finished")
+
+    asyncio.run(run())
+    asked = Asked(tape, path)
+    with open_cassette(path) as kept:
+        resumed = [
+            frame for frame in kept.records() if isinstance(frame, Frame) and b'"resume"' in frame.payload
+        ]
+    first, second = (asked.about(f"T.A@09:30:{number}")[0].due_ns for number in (10, 11))
+    assert first is not None
+    assert second is not None
+    assert second - first == SECOND // 50
+    assert first >= asked.run.epoch_ns + resumed[0].offset_ns
+
+
+def test_a_server_that_was_reset_forgets_whom_it_had(tape: Cassette, tmp_path: Path) -> None:
+    path = tmp_path / "run.cassette"
+
+    async def run() -> None:
+        async with playing(tape, path) as player:
+            async with client(player, "T.A"):
+                await moved(player, "5s")
+                await player.controls.reset()
+            async with client(player, "T.B"):
+                await moved(player, "3s")
+
+    asyncio.run(run())
+    asked = Asked(tape, path)
+    assert list(asked.run.clients) == [1]
+    assert asked.about("T.B@09:30:02")[0].sent
+    assert asked.about("T.A@09:30:02")[0].reason is Reason.NOT_SUBSCRIBED
+
+
 def test_whose_socket_was_behind_when_it_left_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "run.cassette"
     big = tape_at(tmp_path / "big.cassette", filling=FILLING * 10)
