@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from tickdeck.cassette.errors import ReplayError, UsageError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.dialects import find
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
@@ -22,19 +22,23 @@ from tickdeck.words import zone_of
 
 
 def answer(
-    cassette: Cassette, kept: Cassette, text: str, *, number: int | None, each: bool, as_json: bool
+    cassette: Readable, kept: Readable, text: str, *, number: int | None, each: bool, as_json: bool
 ) -> int:
     """Tell what became of an event; return the exit code."""
     run = Rundown(kept)
     check_tape(cassette, run)
     clients = _clients(run, number)
     tapes, dialect = tapes_of(cassette, run), find(cassette.header.dialect)
-    zero_wall_ns = cassette.header.epoch_ns + tapes.zero_ns
+
+    def wall_ns(position_ns: int) -> int:
+        return cassette.wall_ns(tapes.zero_ns + position_ns)
+
     market = market_of(tapes, split(text)[0], dialect.default_market)
-    question = ask(text, zero_wall_ns=zero_wall_ns, zone=zone_of(market))
-    found = look(tapes, market, question, own_time=dialect.event_time_ns, zero_wall_ns=zero_wall_ns)
+    end_wall_ns = wall_ns(max(tapes.recorded_end_ns, 0))
+    question = ask(text, begin_wall_ns=wall_ns(0), end_wall_ns=end_wall_ns, zone=zone_of(market))
+    found = look(tapes, market, question, own_time=dialect.event_time_ns, wall_ns=wall_ns)
     verdicts = list(_verdicts(run, clients, tapes, found, each=each))
-    _tell(verdicts, WhyWords(question, found, run), as_json=as_json)
+    _tell(verdicts, WhyWords(question, found, run, wall_ns=wall_ns), as_json=as_json)
     if len(found.fitting) > 1 and not each:
         click.echo(f"{len(found.fitting) - 1} more of {question.channel} then; --all tells of each", err=True)
     return Exit.FINE if all(verdict.sent for verdict in verdicts) else Exit.DIFFERENT

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tickdeck.mockserver.rundown import Rundown
-from tickdeck.mockserver.sighting import Question, Sighting, Sightings
+from tickdeck.mockserver.sighting import Question, Sighting, Sightings, WallClock
 from tickdeck.mockserver.why import Reason, Verdict
 from tickdeck.words import count, duration, market_time, utc
 
@@ -19,11 +19,11 @@ MOST_CHANNELS: Final = 6
 class WhyWords:
     """Says verdicts about one question, in the time of the exchange."""
 
-    def __init__(self, question: Question, found: Sightings, run: Rundown) -> None:
+    def __init__(self, question: Question, found: Sightings, run: Rundown, *, wall_ns: WallClock) -> None:
         self._question = question
         self._found = found
         self._run = run
-        self._zero_wall_ns = run.facts.integer("zero_wall_ns")
+        self._wall_ns = wall_ns
         self._say: Mapping[Reason, Callable[[Verdict], str]] = {
             Reason.SENT: self._sent,
             Reason.OTHER_MARKET: lambda v: f"the client was on {v.market}, and this is {found.market}",
@@ -118,7 +118,7 @@ class WhyWords:
         )
 
     def _at(self, position_ns: int) -> str:
-        return market_time(self._zero_wall_ns + position_ns, self._found.market)
+        return market_time(self._wall_ns(position_ns), self._found.market)
 
     def _when(self, seen: Sighting) -> str:
         return market_time(seen.at_ns, self._found.market)

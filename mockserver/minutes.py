@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import (
     TEXT,
     Anchor,
@@ -57,12 +57,12 @@ def run_header(tape: Header, *, name: str, epoch_ns: int, tool: str) -> Header:
     )
 
 
-def run_facts(cassette: Cassette, options: PlayOptions, tapes: Tapes) -> dict[str, object]:
+def run_facts(cassette: Readable, options: PlayOptions, tapes: Tapes) -> dict[str, object]:
     """What a run was of, and the options that decide what was sent; positions are those of the tape."""
     return {
         "tape": cassette.name,
         "digest": cassette.digest,
-        "zero_wall_ns": cassette.header.epoch_ns + tapes.zero_ns,
+        "zero_wall_ns": cassette.wall_ns(tapes.zero_ns),
         "begin_ns": tapes.begin_ns,
         "stop_ns": tapes.stop_ns,
         "feed": options.feed,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tickdeck import dialects
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import TEXT
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
@@ -33,7 +33,7 @@ class Rerun(NamedTuple):
     wire: bytes
 
 
-def rerun(cassette: Cassette, options: PlayOptions, run: Rundown) -> Iterator[Rerun]:
+def rerun(cassette: Readable, options: PlayOptions, run: Rundown) -> Iterator[Rerun]:
     """Each client of a run, in the order of their coming."""
     tapes = tapes_of(cassette, run)
     cutters: dict[str, Cutter] = {}
@@ -43,7 +43,7 @@ def rerun(cassette: Cassette, options: PlayOptions, run: Rundown) -> Iterator[Re
         yield Rerun(number, data, wire)
 
 
-def tapes_of(cassette: Cassette, run: Rundown) -> Tapes:
+def tapes_of(cassette: Readable, run: Rundown) -> Tapes:
     """The tapes as they were played in a run."""
     tapes = Tapes(cassette, feed=run.facts.text("feed") or None)
     stop_ns = run.facts.maybe("stop_ns")
@@ -54,7 +54,7 @@ def tapes_of(cassette: Cassette, run: Rundown) -> Tapes:
 
 class _Client:
     def __init__(
-        self, cassette: Cassette, options: PlayOptions, run: Rundown, client: ClientRun, cutter: Cutter
+        self, cassette: Readable, options: PlayOptions, run: Rundown, client: ClientRun, cutter: Cutter
     ) -> None:
         self._client = client
         self._run = run

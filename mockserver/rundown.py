@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from tickdeck.cassette.errors import FormatError, UsageError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import Anchor, Frame, Record, Sender, TrackOpened
 from tickdeck.dialects.jsontext import Json, JsonObject
 from tickdeck.mockserver.course import Course, EndOf, cursor_of
@@ -180,7 +180,7 @@ class Facts:
 class Rundown:
     """A whole run. UsageError for a cassette that is none."""
 
-    def __init__(self, cassette: Cassette) -> None:
+    def __init__(self, cassette: Readable) -> None:
         self.name = cassette.name
         self.epoch_ns = cassette.header.epoch_ns
         self.facts = Facts({})

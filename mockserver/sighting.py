@@ -12,36 +12,46 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final, TypeAlias
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.channels import WILDCARD, normalise
 from tickdeck.mockserver.cutter import Cutter, row_of
-from tickdeck.mockserver.moments import Offset, parse_moment, position_of
+from tickdeck.mockserver.moments import Instant, Offset, TimeOfDay, parse_moment
 from tickdeck.mockserver.tape import TapeGap, Tapes, View
 
 OwnTime: TypeAlias = Callable[[bytes], int | None]
 """When an event says it was, in nanoseconds since 1970."""
 
-HOUR: Final = 3600 * 10**9
+WallClock: TypeAlias = Callable[[int], int]
+"""The recording's wall clock at a position, in nanoseconds since 1970."""
 
-_UNITS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": HOUR, "d": 24 * HOUR}
+SECOND: Final = 1_000_000_000
+
+_UNITS: Final = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 86_400 * SECOND,
+}
 _LAST_PIECE: Final = re.compile(r"\d+(?:\.(\d+))?(ns|us|ms|s|m|h|d)?$")
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(?:[.,](\d{1,9}))?)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """``T.AAPL@09:31:05``: a channel, and a stretch of time from ``from_ns`` to before ``to_ns``, since 1970.
+    """``T.AAPL@09:31:05``: a channel, and stretches of time, the end of each not in it; a time of day has one a day.
 
-    ``own``: it is the time that the event itself says.
+    They are the times that events say themselves (``own``), in nanoseconds since 1970; or else positions.
     """
 
     text: str
     channel: str
-    from_ns: int
-    to_ns: int
+    stretches: tuple[tuple[int, int], ...]
     own: bool
 
 
@@ -78,16 +88,37 @@ def split(text: str) -> tuple[str, str]:
     return normalise(channel), moment
 
 
-def ask(text: str, *, zero_wall_ns: int, zone: tzinfo) -> Question:
-    """The question that a text is; ``zero_wall_ns`` is the wall clock at the tape's zero."""
+def ask(text: str, *, begin_wall_ns: int, end_wall_ns: int, zone: tzinfo) -> Question:
+    """The question that a text is, on a tape whose wall clock showed these at its zero and at its end."""
     channel, words = split(text)
-    moment = parse_moment("the time", words)
-    width = precision_of(words)
-    own = not isinstance(moment, Offset)
-    # What the exchange stamped may lie before the moment at which the first frame came.
-    start_ns = zero_wall_ns - HOUR if own else zero_wall_ns
-    from_ns = start_ns + position_of(moment, zero_wall_ns=start_ns, zone=zone)
-    return Question(text, channel, from_ns, from_ns + width, own)
+    width_ns = precision_of(words)
+    match parse_moment("the time", words):
+        case TimeOfDay(clock_ns):
+            starts = tuple(_shown(day, clock_ns, zone) for day in _days(begin_wall_ns, end_wall_ns, zone))
+            own = True
+        case Offset(ns):
+            starts, own = (ns,), False
+        case Instant(ns):
+            starts, own = (ns,), True
+    return Question(text, channel, tuple((start, start + width_ns) for start in starts), own)
+
+
+def _days(begin_wall_ns: int, end_wall_ns: int, zone: tzinfo) -> Iterator[date]:
+    """The days of a tape, from its first on."""
+    first, last = (
+        datetime.fromtimestamp(wall_ns // SECOND, tz=UTC).astimezone(zone).date()
+        for wall_ns in (begin_wall_ns, end_wall_ns)
+    )
+    yield first
+    for ahead in range((last - first).days):
+        yield first + timedelta(days=ahead + 1)
+
+
+def _shown(day: date, clock_ns: int, zone: tzinfo) -> int:
+    """When the clock in a zone shows a time of day, in nanoseconds since 1970."""
+    seconds, rest_ns = divmod(clock_ns, SECOND)
+    clock = time(seconds // 3600, seconds // 60 % 60, seconds % 60)
+    return int(datetime.combine(day, clock, tzinfo=zone).timestamp()) * SECOND + rest_ns
 
 
 def precision_of(words: str) -> int:
@@ -95,10 +126,10 @@ def precision_of(words: str) -> int:
     clock = _CLOCK.search(words)
     if clock is not None:
         seconds, fraction = clock.groups()
-        return 60 * 10**9 if seconds is None else int(10 ** (9 - len(fraction or "")))
+        return 60 * SECOND if seconds is None else int(10 ** (9 - len(fraction or "")))
     piece = _LAST_PIECE.search(words)
     if piece is None or "-" in words:
-        return 10**9
+        return SECOND
     return max(int(_UNITS[piece[2] or "s"] // 10 ** len(piece[1] or "")), 1)
 
 
@@ -108,31 +139,42 @@ def market_of(tapes: Tapes, channel: str, default: str) -> str:
     return next(found, tapes.recorded[0] if tapes.recorded else default)
 
 
-def look(tapes: Tapes, market: str, question: Question, *, own_time: OwnTime, zero_wall_ns: int) -> Sightings:
-    """Look through the tape of a market for what a question asks."""
+def look(
+    tapes: Tapes, market: str, question: Question, *, own_time: OwnTime, wall_ns: WallClock
+) -> Sightings:
+    """Look through the tape of a market for what a question asks; ``wall_ns`` is its clock."""
     tape = tapes.of(market)
     found = Sightings(market, recorded=not tape.unrecorded((question.channel,)))
     cutter = Cutter(tape)
     for view in tape.views():
         for seq, position_ns, event in _events(cutter, view, question.channel):
-            said = own_time(event) if question.own else None
-            at_ns = zero_wall_ns + position_ns if said is None else said
+            said = own_time(event)
+            at_ns = wall_ns(position_ns) if said is None else said
             _sort_in(found, question, Sighting(market, question.channel, seq, position_ns, at_ns))
-    first, behind = question.from_ns - zero_wall_ns, question.to_ns - zero_wall_ns
     if not found.fitting:
-        within = (gap for gap in tape.gaps if gap.start_ns < behind and first < gap.end_ns)
-        found.gap = next(within, None)
+        found.gap = next((gap for gap in tape.gaps if _falls_into(question, gap, wall_ns)), None)
     return found
 
 
 def _sort_in(found: Sightings, question: Question, seen: Sighting) -> None:
-    if question.from_ns <= seen.at_ns < question.to_ns:
+    when = _when(question, seen)
+    if any(first <= when < behind for first, behind in question.stretches):
         found.fitting.append(seen)
-    elif seen.at_ns < question.from_ns:
-        if found.before is None or seen.at_ns >= found.before.at_ns:
+    elif when < question.stretches[0][0]:
+        if found.before is None or when >= _when(question, found.before):
             found.before = seen
-    elif found.after is None or seen.at_ns < found.after.at_ns:
+    elif found.after is None or when < _when(question, found.after):
         found.after = seen
+
+
+def _when(question: Question, seen: Sighting) -> int:
+    return seen.at_ns if question.own else seen.position_ns
+
+
+def _falls_into(question: Question, gap: TapeGap, wall_ns: WallClock) -> bool:
+    edges = (gap.start_ns, gap.end_ns)
+    start_ns, end_ns = map(wall_ns, edges) if question.own else edges
+    return any(start_ns < behind and first < end_ns for first, behind in question.stretches)
 
 
 def _events(cutter: Cutter, view: View, channel: str) -> Iterator[tuple[int, int, bytes]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import wildcard_of
 from tickdeck.mockserver.course import cursor_of, leg_of, seq_of
 from tickdeck.mockserver.playhead import MAX
@@ -76,7 +76,7 @@ class Verdict:
         return max(self.sent_by_ns - self.due_ns, 0)
 
 
-def check_tape(cassette: Cassette, run: Rundown) -> None:
+def check_tape(cassette: Readable, run: Rundown) -> None:
     """UsageError if a run was of another tape than this."""
     ours, theirs = cassette.digest, run.facts.text("digest")
     if ours and theirs and ours != theirs:

@@ -130,3 +130,25 @@ def test_each_reason_is_documented():
     rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", page.partition("**The reasons**")[2], re.M)
     documented = {word for row in rows for word in re.findall(r"`([a-z-]+)`", row)}
     assert documented - {"why"} == {each.value for each in Reason} - {"sent"}
+
+
+def test_a_run_of_several_cassettes_is_asked_with_all_of_them(tmp_path):
+    tapes = [tmp_path / "one.cassette", tmp_path / "two.cassette"]
+    for seed, tape in enumerate(tapes):
+        make_cassette(tape, *glimpse(seed), replace=False)
+    run = tmp_path / "run.cassette"
+    flags = ("--port", "0", "--speed", "max", "--at-end", "close", "--journal", run)
+    done = tickdeck("play", *tapes, *flags, "--", sys.executable, "-c", SUBSCRIBER)
+    assert done.returncode == 0, done.stderr
+    both = tickdeck("why", *tapes, run, "T.AAPL@09:30", "--all")
+    alone = [tickdeck("cat", tape, "--events", "--channel", "T.AAPL").stdout for tape in tapes]
+    assert both.returncode == 0, both.stderr
+    assert len(both.stdout.splitlines()) == sum(map(trades_before_09_31, alone))
+    for wrong in ([tapes[0]], tapes[::-1], [*tapes, "--chain", "wall"]):
+        assert tickdeck("why", *wrong, run, "T.AAPL@09:30").returncode == 2
+
+
+def trades_before_09_31(printed):
+    events = (json.loads(line) for line in printed.splitlines())
+    stamps = [json.loads(event["event"])["t"] for event in events if event["kind"] == "event"]
+    return sum(stamp < 1_577_975_460_000 for stamp in stamps)

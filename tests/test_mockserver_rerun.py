@@ -191,8 +191,8 @@ def told_as_sent(tape: Cassette, path: Path) -> dict[tuple[int, str], int]:
         run = Rundown(kept)
     tapes, counts = tapes_of(tape, run), {}
     for symbol in "ABC":
-        everything = Question("all", f"T.{symbol}", 0, 1 << 62, own=False)
-        found = look(tapes, "stocks", everything, own_time=lambda event: None, zero_wall_ns=0)
+        everything = Question("all", f"T.{symbol}", ((0, 1 << 62),), own=False)
+        found = look(tapes, "stocks", everything, own_time=lambda event: None, wall_ns=abs)
         assert len(found.fitting) == 600
         for number, client in run.clients.items():
             verdicts = [why(run, client, tapes, seen) for seen in found.fitting]

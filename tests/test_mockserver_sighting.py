@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.mockserver.sighting import ask, precision_of, split
+from tickdeck.mockserver.sighting import Question, ask, precision_of, split
 
 SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
 NINE_THIRTY = 1_577_975_400 * SECOND
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -36,25 +37,25 @@ def test_a_written_time_is_as_long_as_its_last_digit_says(words: str, width_ns: 
     assert precision_of(words) == width_ns
 
 
-@pytest.mark.parametrize(
-    ("text", "from_s"),
-    [
-        ("T.A@09:30:05", 5),
-        ("T.A@09:29:59", -1),
-        ("T.A@2020-01-02T14:30:07Z", 7),
-        ("T.A@+8s", 8),
-    ],
-)
-def test_a_time_is_the_exchanges_or_a_distance_or_with_its_zone(text: str, from_s: int) -> None:
-    question = ask(text, zero_wall_ns=NINE_THIRTY, zone=NEW_YORK)
-    assert question.channel == "T.A"
-    assert question.from_ns == NINE_THIRTY + from_s * SECOND
-    assert question.to_ns == question.from_ns + SECOND
+def asked(text: str, *, days: int = 0) -> Question:
+    """A question about a tape from 09:30 on, for a minute, or for so many days and a minute."""
+    end_wall_ns = NINE_THIRTY + 60 * SECOND + days * DAY
+    return ask(text, begin_wall_ns=NINE_THIRTY, end_wall_ns=end_wall_ns, zone=NEW_YORK)
 
 
-def test_only_a_distance_is_that_of_the_frame() -> None:
-    assert ask("T.A@09:30:05", zero_wall_ns=NINE_THIRTY, zone=NEW_YORK).own
-    assert not ask("T.A@+5s", zero_wall_ns=NINE_THIRTY, zone=NEW_YORK).own
+@pytest.mark.parametrize(("text", "from_s"), [("09:30:05", 5), ("09:29:59", -1), ("2020-01-02T14:30:07Z", 7)])
+def test_a_time_is_what_the_event_says_in_the_exchanges_zone_or_its_own(text: str, from_s: int) -> None:
+    start_ns = NINE_THIRTY + from_s * SECOND
+    assert asked(f"T.A@{text}") == Question(f"T.A@{text}", "T.A", ((start_ns, start_ns + SECOND),), own=True)
+
+
+def test_a_distance_is_that_of_the_frame() -> None:
+    assert asked("T.A@+5s") == Question("T.A@+5s", "T.A", ((5 * SECOND, 6 * SECOND),), own=False)
+
+
+def test_on_a_tape_of_several_days_a_time_of_day_is_that_of_each() -> None:
+    starts = [first - NINE_THIRTY for first, _ in asked("T.A@09:30:05", days=2).stretches]
+    assert starts == [5 * SECOND, DAY + 5 * SECOND, 2 * DAY + 5 * SECOND]
 
 
 def test_a_symbol_may_hold_a_dot_and_a_pair_is_spelled_with_a_slash() -> None:
@@ -75,4 +76,4 @@ def test_a_wildcard_is_many_channels() -> None:
 
 def test_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="the time: 'noon' is no place on a tape"):
-        ask("T.A@noon", zero_wall_ns=NINE_THIRTY, zone=NEW_YORK)
+        asked("T.A@noon")

@@ -120,14 +120,18 @@ class Asked:
     def about(self, text: str, number: int = 1) -> tuple[Verdict, str]:
         """Verdict and sentence on the first event that fits."""
         market = market_of(self._tapes, text.partition("@")[0], "stocks")
-        question = ask(text, zero_wall_ns=NINE_THIRTY, zone=NEW_YORK)
+        question = ask(text, begin_wall_ns=NINE_THIRTY, end_wall_ns=NINE_THIRTY + 30 * SECOND, zone=NEW_YORK)
+
+        def wall_ns(position_ns: int) -> int:
+            return NINE_THIRTY + position_ns
+
         own_time = dialects.find("polygon").event_time_ns
-        found = look(self._tapes, market, question, own_time=own_time, zero_wall_ns=NINE_THIRTY)
+        found = look(self._tapes, market, question, own_time=own_time, wall_ns=wall_ns)
         if found.fitting:
             verdict = why(self.run, self.run.clients[number], self._tapes, found.fitting[0])
         else:
             verdict = nowhere(found)
-        return verdict, WhyWords(question, found, self.run).sentence(verdict)
+        return verdict, WhyWords(question, found, self.run, wall_ns=wall_ns).sentence(verdict)
 
 
 @pytest.fixture(scope="module")
