@@ -37,6 +37,7 @@ class WhyWords:
             Reason.AFTER_UNSUBSCRIBE: lambda v: f"it came {_by(v)}after the unsubscription",
             Reason.AFTER_LEAVE: lambda v: f"the client had left, {_by(v)}before it came",
             Reason.BEHIND: _behind,
+            Reason.NOT_KEPT: lambda v: f"the run is kept only up to {_by(v)}before it came",
             Reason.AHEAD: lambda v: f"the run had ended, {_by(v)}before it came",
         }
 

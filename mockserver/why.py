@@ -39,6 +39,8 @@ class Reason(enum.StrEnum):
     AFTER_LEAVE = "after-leave"
     BEHIND = "behind"
     AHEAD = "ahead"
+    NOT_KEPT = "not-kept"
+    """The run goes on, or was killed: its journal ends before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,5 +179,5 @@ def _unsent(
         left_ns = tape.position_behind(seq_of(client.reached))
     elif left_ns >= seen.position_ns:
         return verdict(Reason.BEHIND, until(left_ns))
-    over = client.left is None or client.stopped
-    return verdict(Reason.AHEAD if over else Reason.AFTER_LEAVE, since(max(left_ns, 0)))
+    reason = Reason.AHEAD if client.stopped else Reason.AFTER_LEAVE
+    return verdict(Reason.NOT_KEPT if client.left is None else reason, since(max(left_ns, 0)))

@@ -152,3 +152,16 @@ def trades_before_09_31(printed):
     events = (json.loads(line) for line in printed.splitlines())
     stamps = [json.loads(event["event"])["t"] for event in events if event["kind"] == "event"]
     return sum(stamp < 1_577_975_460_000 for stamp in stamps)
+
+
+def test_a_run_whose_server_was_killed_is_asked_like_any_other(played, tmp_path):
+    run = tmp_path / "killed.cassette"
+    killer = SUBSCRIBER.replace("pass", "if '\"T\"' in message.data: os.kill(os.getppid(), 9)")
+    done = tickdeck("play", played[0], "--port", "0", "--journal", run, "--", sys.executable, "-c", killer)
+    assert done.returncode == -9
+    assert not run.exists()
+    assert run.with_name("killed.cassette.part").exists()
+    asked = tickdeck("why", played[0], run, "T.AAPL@09:31:00", "--json")
+    assert asked.returncode == 1, asked.stderr
+    assert json.loads(asked.stdout)["reason"] == "not-kept"
+    assert "the run is kept only up to " in asked.stdout
