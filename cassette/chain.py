@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
@@ -56,6 +57,7 @@ class Chained:
         )
         self.sealed = all(each.sealed for each in cassettes)
         self.size = sum(each.size for each in cassettes)
+        self.digest = _digest([each.digest for each in cassettes], order)
         self.survey = survey
         self._cassettes = cassettes
         clocks = places if order is Chain.BACK_TO_BACK else places[:1]
@@ -123,3 +125,8 @@ class Chained:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _digest(digests: Sequence[str], order: Chain) -> str:
+    """That of several as one: none if one of them has none yet."""
+    return sha256(" ".join((order, *digests)).encode()).hexdigest() if all(digests) else ""

@@ -43,6 +43,11 @@ class Readable(Protocol):
         """What it holds, at a glance."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """A digest of its records, in hexadecimal digits; empty as long as they can become more."""
+        ...
+
     def wall_ns(self, offset_ns: int) -> int:
         """The wall clock of the recording at an offset: nanoseconds since 1970 (UTC)."""
         ...

@@ -57,6 +57,7 @@ class Contents(NamedTuple):
     refs: Sequence[ChunkRef]
     loose: Mapping[int, Chunk]
     survey: Callable[[Cassette], Survey]
+    digest: bytes = b""
 
 
 class Cassette:
@@ -68,6 +69,8 @@ class Cassette:
         self.sealed = contents.sealed
         self.size = contents.size
         self.indexer_revision = contents.revision
+        self.digest = contents.digest.hex()
+        """SHA-256 over its records, as its footer has it; empty where it is not sealed."""
         self._source = source
         self._contents = contents
 
@@ -214,7 +217,7 @@ def open_sealed(name: str, source: ByteSource) -> Cassette | None:
         with located(footer_at):
             footer = Fields(block.payload, "the footer")
             index_at, survey_at = footer.integer("index"), footer.integer("survey")
-            revision = footer.integer("revision")
+            revision, digest = footer.integer("revision"), footer.binary("sha256")
         if block.end != source.size - ENDING_SIZE:
             raise FormatError(f"damaged at byte {block.end}: something follows the footer", at=block.end)
         index = read_packed(source, index_at, Kind.INDEX)
@@ -226,7 +229,7 @@ def open_sealed(name: str, source: ByteSource) -> Cassette | None:
         with located(survey_at):
             return unpack_survey(data)
 
-    return Cassette(name, source, Contents(header, True, source.size, revision, refs, {}, survey))
+    return Cassette(name, source, Contents(header, True, source.size, revision, refs, {}, survey, digest))
 
 
 def open_unsealed(

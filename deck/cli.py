@@ -24,6 +24,7 @@ VERBS: Final = {
     "demo": "record, play and compare the bundled cassette",
     "play": "serve a cassette as the vendor would",
     "record": "write a conversation with the vendor onto a cassette",
+    "why": "why a client of a run saw an event, or did not",
     "info": "what a cassette holds",
     "cat": "a cassette as JSON lines",
     "pack": "JSON lines as a cassette",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -139,6 +140,12 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
         help="An environment variable with the token that the control asks for; beyond loopback it needs one.",
     ),
     click.option(
+        "--journal",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Keep what clients did on a cassette, for `tickdeck why`.",
+    ),
+    click.option(
         "--allow-unmatched", is_flag=True, help="Requests that are not on the cassette do not fail the run."
     ),
     click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout."),
@@ -185,6 +192,7 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
         deflate=flags["deflate"],
         event_loop=flags["event_loop"],
         token=None if token is None else value_of(token, flag="--control-token-env"),
+        journal=flags["journal"],
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from tickdeck.cassette.placing import Chain
 from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.placing import Chain
 from tickdeck.mockserver.choices import AtEnd
 from tickdeck.play_flags import play_flags, play_options
 from tickdeck.values import TakesCommand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -39,7 +40,8 @@ class PlayOptions:
     by-time while the tape has a pace, in-order at max. ``good_keys`` of ``None`` lets
     any non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the
     sockets of one key and market. ``stubs`` maps ``GET /path`` to a file or to the
-    bytes of a body. ``token`` is what the control asks for.
+    bytes of a body. ``token`` is what the control asks for. ``journal`` is the cassette that
+    the run is kept on.
     """
 
     speed: Speed = REAL_TIME
@@ -71,6 +73,7 @@ class PlayOptions:
     deflate: bool = False
     event_loop: EventLoop = EventLoop.ASYNCIO
     token: str | None = field(default=None, repr=False)
+    journal: str | os.PathLike[str] | None = None
 
     @property
     def effective_loop(self) -> EventLoop:
@@ -122,6 +125,7 @@ class OptionWords(TypedDict, total=False):
     deflate: bool
     event_loop: str
     token: str | None
+    journal: str | os.PathLike[str] | None
 
 
 def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
@@ -158,6 +162,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         deflate=words.get("deflate", False),
         event_loop=_choice(EventLoop, "event loop", words.get("event_loop", "asyncio")),
         token=words.get("token"),
+        journal=words.get("journal"),
     )
     _refuse_nonsense(options)
     return options

@@ -82,13 +82,29 @@ LEFT_OUT_KEPT: Final = 16
 """Stretches left out that a deadline before them takes account of; who lags further is not that late."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The line a playhead is on: at ``now_ns`` it was at ``position_ns``; it holds from ``from_ns`` on the tape."""
+
+    now_ns: int
+    position_ns: int
+    factor: Fraction
+    from_ns: int
+    paused: bool = False
+
+    def deadline(self, position_ns: int) -> int:
+        """The first clock reading at which a position has been reached."""
+        ahead = position_ns - self.position_ns
+        return self.now_ns - (-ahead * self.factor.denominator) // self.factor.numerator
+
+
 class Playhead:
     """The position of one playback at any moment, and the moment of any position."""
 
     def __init__(self, factor: Fraction, *, now_ns: int, position_ns: int = 0) -> None:
         self._factor = factor
         self._anchor_now_ns = now_ns
-        self._anchor_ns = position_ns
+        self._anchor_ns = self._from_ns = position_ns
         self._paused = False
         self._left_out: deque[tuple[int, int]] = deque(maxlen=LEFT_OUT_KEPT)
 
@@ -101,6 +117,11 @@ class Playhead:
     def paused(self) -> bool:
         """Whether it stands."""
         return self._paused
+
+    @property
+    def line(self) -> Line:
+        """The line that it is on."""
+        return Line(self._anchor_now_ns, self._anchor_ns, self._factor, self._from_ns, self._paused)
 
     def position(self, now_ns: int) -> int:
         """Nanoseconds of tape that have passed at ``now_ns``, rounded down."""
@@ -143,6 +164,7 @@ class Playhead:
         leaves nothing out.
         """
         self._anchor_ns += to_ns - from_ns
+        self._from_ns = to_ns
         if to_ns > from_ns:
             self._left_out.append((from_ns, to_ns))
         else:
@@ -159,4 +181,4 @@ class Playhead:
 
     def _anchor(self, now_ns: int, position_ns: int) -> None:
         self._anchor_now_ns = now_ns
-        self._anchor_ns = position_ns
+        self._anchor_ns = self._from_ns = position_ns

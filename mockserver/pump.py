@@ -20,6 +20,7 @@ from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.records import PONG
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
+from tickdeck.mockserver.keeping import Witness
 from tickdeck.mockserver.reel import AT_ONCE, MOST, Batch, Ending
 from tickdeck.mockserver.report import Lateness, TapeDigest
 from tickdeck.mockserver.session import Session
@@ -42,7 +43,7 @@ class Pump:
     frames go out, where it is not as they are. ``drain`` returns once the socket has room.
     ``on_rest`` is told when nothing is due for now, ``on_stuck`` when the socket takes no
     more, ``on_end`` when the server has ended the connection, ``on_failure`` when the tape
-    cannot be read.
+    cannot be read. The ``witness`` keeps what was said, and how far the session has come.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Pump:
         on_stuck: Callable[[], None],
         on_end: Callable[[Ending], None],
         on_failure: Callable[[TickdeckError], None],
+        witness: Witness | None = None,
     ) -> None:
         self.digest = TapeDigest()
         self.lateness = Lateness()
@@ -71,6 +73,7 @@ class Pump:
         self._on_stuck = on_stuck
         self._on_end = on_end
         self._on_failure = on_failure
+        self._witness = witness
         self._pongs: list[bytes] = []
         self._alarm: Alarm | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -170,6 +173,8 @@ class Pump:
         return parts, b"", True, None
 
     def _account(self, batch: Batch, now_ns: int) -> None:
+        if self._witness is not None:
+            self._witness.took(batch, now_ns)
         if not batch.frames:
             return
         self.digest.update(batch.wire if batch.recorded is None else batch.recorded)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,11 +18,14 @@ from aiohttp import web
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.redaction import Redactor
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.gate import Gate
 from tickdeck.mockserver.journal import Journal
+from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
+from tickdeck.mockserver.minutes import run_facts, run_header
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
@@ -58,6 +62,35 @@ class Player:
     async def start(self) -> None:
         """Listen; ``listening`` is told once clients can connect."""
         self.stage.open()
+        if self.options.journal is not None:
+            self._keep(Path(self.options.journal))
+        try:
+            await self._start()
+        except BaseException:
+            if self.stage.keeper is not None:
+                self.stage.keeper.discard()
+            raise
+
+    def _keep(self, path: Path) -> None:
+        """Keep this run on a cassette from now on."""
+        stage, options = self.stage, self.options
+        secrets = [*(options.good_keys or ()), *options.bad_keys, *([options.token] if options.token else [])]
+        stage.keeper = Keeper(
+            path,
+            run_header(
+                stage.cassette.header,
+                name=stage.cassette.name,
+                epoch_ns=stage.clock.wall_ns(),
+                tool=f"tickdeck {version('tickdeck')}",
+            ),
+            run_facts(stage.cassette, options, stage.tapes),
+            redactor=Redactor(stage.dialect.places, known=secrets),
+            clock=stage.clock,
+            on_failure=stage.failed,
+        )
+        stage.teller.keep = stage.keeper.entry
+
+    async def _start(self) -> None:
         self._control = ControlDesk(self.controls, self._gate, clock=self.stage.clock)
         self._identity = self._identified()
         self._server = Listening(
@@ -95,6 +128,8 @@ class Player:
         self._listeners = []
         if self._control is not None:
             self._control.close()
+        if self.stage.keeper is not None:
+            self.stage.keeper.stopping()
         self.stage.end_all(Ending(GOING_AWAY))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.waits.left(), 1.0)
@@ -103,6 +138,8 @@ class Player:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+            if self.stage.keeper is not None:
+                self.stage.keeper.seal()
             self.stage.close()
 
     async def __aenter__(self) -> Player:
@@ -169,7 +206,17 @@ class Player:
                 return await connection.serve(request)
             finally:
                 self.stage.gone(connection)
-        return await self.desk.answer(request, own=f"http{self._s}://{request.host or self.feed}")
+        return await self._answer(request)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        own, started_ns = f"http{self._s}://{request.host or self.feed}", self.stage.clock.now_ns()
+        response = await self.desk.answer(request, own=own)
+        if self.stage.keeper is not None:
+            url, headers = own + request.raw_path, request.raw_headers
+            self.stage.keeper.request(
+                started_ns, method=request.method, url=url, status=response.status, headers=headers
+            )
+        return response
 
     @property
     def _s(self) -> str:

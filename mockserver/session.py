@@ -164,6 +164,10 @@ class Session:
         self.account.slow = True
         return self._turn_out(self.conversation.too_slow(), now_ns, "slow")
 
+    def cursor_at(self, now_ns: int) -> int:
+        """The cursor at which something that the client does now takes effect."""
+        return self._cursor(now_ns)
+
     def holds(self, channel: str) -> bool:
         """Whether the client holds exactly this channel now."""
         return channel in self.conversation.subscriptions

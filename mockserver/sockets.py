@@ -22,6 +22,7 @@ from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.deflating import Agreement, agreed, deflated
 from tickdeck.mockserver.handler import Handler
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.keeping import Witness
 from tickdeck.mockserver.listening import is_hung_up
 from tickdeck.mockserver.loops import queues_writes
 from tickdeck.mockserver.options import MILLISECOND, SECOND, PlayOptions
@@ -117,12 +118,14 @@ class Connection:
         clock: Clock,
         options: PlayOptions,
         house: House,
+        witness: Witness | None = None,
     ) -> None:
         self.session = session
         self.pump: Pump | None = None
         self._clock = clock
         self._options = options
         self._house = house
+        self._witness = witness
         self._transport: asyncio.Transport | None = None
         self._below: asyncio.Transport | None = None
         self._handler: Handler | None = None
@@ -149,7 +152,10 @@ class Connection:
             on_stuck=self._look_whether_slow,
             on_end=self._ended,
             on_failure=self._break_off,
+            witness=self._witness,
         )
+        if self._witness is not None:
+            self._witness.opened(request.raw_headers, self._clock.now_ns())
         self._house.note(self.session.open(self._clock.now_ns()))
         last = await self._converse(socket, self.pump)
         if request.transport is not None:  # it is lost else
@@ -260,6 +266,8 @@ class Connection:
             if self.session.timeline is None:
                 await self._house.others_heard(self)
             now_ns = self._clock.now_ns()
+            if self._witness is not None and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                self._witness.heard(message.type, message.data, now_ns)
             if message.type is WSMsgType.TEXT:
                 self._house.note(self.session.receive(message.data.encode(), now_ns))
             elif message.type is WSMsgType.BINARY:

@@ -25,6 +25,7 @@ from tickdeck.mockserver.ahead import Ahead
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.playhead import Speed
@@ -65,6 +66,8 @@ class Stage:
         self._ahead = Ahead(self._chunk)
         self.tapes = Tapes(cassette, feed=options.feed, loader=self._ahead)
         self.failure: TickdeckError | None = None
+        self.keeper: Keeper | None = None
+        """Who keeps this run on a cassette, if anybody does."""
         self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
         if options.time_shift is not None:
             self.shifter = Shifter(options.time_shift, self.dialect, zone=self.zone)
@@ -154,7 +157,8 @@ class Stage:
             cutter=self._cutter(market),
             timelines=self.timelines,
         )
-        connection = Connection(session, clock=self.clock, options=self.options, house=self)
+        witness = None if self.keeper is None else self.keeper.witness(session)
+        connection = Connection(session, clock=self.clock, options=self.options, house=self, witness=witness)
         self.connections[session.number] = connection
         return connection
 
@@ -221,6 +225,8 @@ class Stage:
         self._set_alarm(timeline)
         if self._seen.get(timeline.number) != timeline.moves:
             self._seen[timeline.number] = timeline.moves
+            if self.keeper is not None:
+                self.keeper.moved(timeline, self.clock.now_ns())
             self.wake(timeline)
 
     def wake(self, timeline: Timeline) -> None:
@@ -304,6 +310,8 @@ class Stage:
         self.keys.bad, self.keys.closed = self._given.bad_keys, False
         self.teller.journal.clear()
         self.clients = 0
+        if self.keeper is not None:
+            self.keeper.reset()
 
     def set_speed(self, speed: Speed) -> None:
         """What starts from now on starts at this speed."""

@@ -234,7 +234,8 @@ class Tapes:
         self.zero_ns = zero_of(cassette.survey)
         self.begin_ns = 0
         """Where playing begins."""
-        self._stop_ns: int | None = None
+        self.stop_ns: int | None = None
+        """Where it ends, if not with the tape."""
         self._cassette = cassette
         self._chunks = ChunkStore(Decoder(cassette.chunk) if loader is None else loader)
         recorded = dict.fromkeys(track.market for track in cassette.survey.tracks.values())
@@ -271,7 +272,7 @@ class Tapes:
                 f"there is no tape to play from {_seconds(begin_ns)} to "
                 f"{'its end at ' + _seconds(self.end_ns) if stop_ns is None else _seconds(stop_ns)}"
             )
-        self.begin_ns, self._stop_ns = max(begin_ns, 0), stop_ns
+        self.begin_ns, self.stop_ns = max(begin_ns, 0), stop_ns
         for tape in self._tapes.values():
             tape.stop_ns = stop_ns
 

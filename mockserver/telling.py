@@ -21,12 +21,15 @@ class Teller:
 
     def __init__(self, wall_ns: Callable[[int], int], tell: Callable[[Line], None] | None) -> None:
         self.journal = Journal()
+        self.keep: Callable[[Entry], None] = lambda entry: None
+        """Who else is given each entry."""
         self._wall_ns = wall_ns
         self._tell = tell or (lambda line: None)
 
     def entry(self, entry: Entry) -> None:
         """Keep it and tell it."""
         self.journal.add(entry)
+        self.keep(entry)
         self._tell(self.line_of(entry))
 
     def line(self, kind: str, **parts: object) -> None:

@@ -1,0 +1,191 @@
+"""Finding an event on the tape by what a person knows of it: its channel, and about when it was.
+
+An event says itself when it was, and that is how a person names it: the time the
+exchange put on it, to the digits that were written. ``09:31:05`` is any moment of
+that second. An event that says nothing was when its frame came; and so is one that
+is asked for by its distance from the beginning, ``+90s``.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Final, TypeAlias
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.channels import WILDCARD, normalise
+from tickdeck.mockserver.cutter import Cutter, row_of
+from tickdeck.mockserver.moments import Instant, Offset, TimeOfDay, parse_moment
+from tickdeck.mockserver.tape import TapeGap, Tapes
+from tickdeck.mockserver.view import View
+
+OwnTime: TypeAlias = Callable[[bytes], int | None]
+"""When an event says it was, in nanoseconds since 1970."""
+
+WallClock: TypeAlias = Callable[[int], int]
+"""The recording's wall clock at a position, in nanoseconds since 1970."""
+
+SECOND: Final = 1_000_000_000
+
+_UNITS: Final = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 86_400 * SECOND,
+}
+_LAST_PIECE: Final = re.compile(r"\d+(?:\.(\d+))?(ns|us|ms|s|m|h|d)?$")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(?:[.,](\d{1,9}))?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """``T.AAPL@09:31:05``: a channel, and stretches of time, the end of each not in it; a time of day has one a day.
+
+    They are the times that events say themselves (``own``), in nanoseconds since 1970; or else positions.
+    """
+
+    text: str
+    channel: str
+    stretches: tuple[tuple[int, int], ...]
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An event on the tape of a market: its frame, where that is, and when it was (since 1970)."""
+
+    market: str
+    channel: str
+    seq: int
+    position_ns: int
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Sightings:
+    """What was found: the events that fit, in order of the tape, the nearest others, the outage it fell into."""
+
+    market: str
+    recorded: bool
+    fitting: list[Sighting] = field(default_factory=list)
+    before: Sighting | None = None
+    after: Sighting | None = None
+    gap: TapeGap | None = None
+
+
+def split(text: str) -> tuple[str, str]:
+    """Channel and time of a question; `UsageError` for what is none."""
+    channel, at, moment = text.rpartition("@")
+    if not at or "." not in channel:
+        raise UsageError(f"{text!r} is no question; write a channel and a time, T.AAPL@09:31:05")
+    if channel.endswith(f".{WILDCARD}"):
+        raise UsageError(f"{channel} is many channels; ask for one, T.AAPL@{moment}")
+    return normalise(channel), moment
+
+
+def ask(text: str, *, begin_wall_ns: int, end_wall_ns: int, zone: tzinfo) -> Question:
+    """The question that a text is, on a tape whose wall clock showed these at its zero and at its end."""
+    channel, words = split(text)
+    width_ns = precision_of(words)
+    match parse_moment("the time", words):
+        case TimeOfDay(clock_ns):
+            starts = tuple(_shown(day, clock_ns, zone) for day in _days(begin_wall_ns, end_wall_ns, zone))
+            own = True
+        case Offset(ns):
+            starts, own = (ns,), False
+        case Instant(ns):
+            starts, own = (ns,), True
+    return Question(text, channel, tuple((start, start + width_ns) for start in starts), own)
+
+
+def _days(begin_wall_ns: int, end_wall_ns: int, zone: tzinfo) -> Iterator[date]:
+    """The days of a tape, from its first on."""
+    first, last = (
+        datetime.fromtimestamp(wall_ns // SECOND, tz=UTC).astimezone(zone).date()
+        for wall_ns in (begin_wall_ns, end_wall_ns)
+    )
+    yield first
+    for ahead in range((last - first).days):
+        yield first + timedelta(days=ahead + 1)
+
+
+def _shown(day: date, clock_ns: int, zone: tzinfo) -> int:
+    """When the clock in a zone shows a time of day, in nanoseconds since 1970."""
+    seconds, rest_ns = divmod(clock_ns, SECOND)
+    clock = time(seconds // 3600, seconds // 60 % 60, seconds % 60)
+    return int(datetime.combine(day, clock, tzinfo=zone).timestamp()) * SECOND + rest_ns
+
+
+def precision_of(words: str) -> int:
+    """The nanoseconds that the last digit of a written time stands for."""
+    clock = _CLOCK.search(words)
+    if clock is not None:
+        seconds, fraction = clock.groups()
+        return 60 * SECOND if seconds is None else int(10 ** (9 - len(fraction or "")))
+    piece = _LAST_PIECE.search(words)
+    if piece is None or "-" in words:
+        return SECOND
+    return max(int(_UNITS[piece[2] or "s"] // 10 ** len(piece[1] or "")), 1)
+
+
+def market_of(tapes: Tapes, channel: str, default: str) -> str:
+    """The market that a channel was recorded on; the first one if it is on none."""
+    found = (market for market in tapes.recorded if channel in tapes.of(market).channels)
+    return next(found, tapes.recorded[0] if tapes.recorded else default)
+
+
+def look(
+    tapes: Tapes, market: str, question: Question, *, own_time: OwnTime, wall_ns: WallClock
+) -> Sightings:
+    """Look through the tape of a market for what a question asks; ``wall_ns`` is its clock."""
+    tape = tapes.of(market)
+    found = Sightings(market, recorded=not tape.unrecorded((question.channel,)))
+    cutter = Cutter(tape)
+    for view in tape.views():
+        for seq, position_ns, event in _events(cutter, view, question.channel):
+            said = own_time(event)
+            at_ns = wall_ns(position_ns) if said is None else said
+            _sort_in(found, question, Sighting(market, question.channel, seq, position_ns, at_ns))
+    if not found.fitting:
+        found.gap = next((gap for gap in tape.gaps if _falls_into(question, gap, wall_ns)), None)
+    return found
+
+
+def _sort_in(found: Sightings, question: Question, seen: Sighting) -> None:
+    when = _when(question, seen)
+    if any(first <= when < behind for first, behind in question.stretches):
+        found.fitting.append(seen)
+    elif when < question.stretches[0][0]:
+        if found.before is None or when >= _when(question, found.before):
+            found.before = seen
+    elif found.after is None or when < _when(question, found.after):
+        found.after = seen
+
+
+def _when(question: Question, seen: Sighting) -> int:
+    return seen.at_ns if question.own else seen.position_ns
+
+
+def _falls_into(question: Question, gap: TapeGap, wall_ns: WallClock) -> bool:
+    edges = (gap.start_ns, gap.end_ns)
+    start_ns, end_ns = map(wall_ns, edges) if question.own else edges
+    return any(start_ns < behind and first < end_ns for first, behind in question.stretches)
+
+
+def _events(cutter: Cutter, view: View, channel: str) -> Iterator[tuple[int, int, bytes]]:
+    """Sequence, position and bytes of each event of a channel in a piece of tape."""
+    if channel not in view.channels:
+        return
+    for run in view.runs:
+        lane = run.lane
+        for name, events in cutter.owned(view, run):
+            for event in events if name == channel else ():
+                seq = lane.seqs[row_of(lane, event)]
+                position_ns = view.positions[bisect_left(view.seqs, seq)]
+                yield seq, position_ns, lane.wire[lane.event_starts[event] : lane.event_ends[event]]
