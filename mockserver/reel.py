@@ -153,6 +153,11 @@ class Reel:
         """Whether it wants nothing now and has nothing to say."""
         return not self._said and not self._wanted_key()
 
+    @property
+    def wants(self) -> bool:
+        """Whether it wants anything once all that it asked for has taken effect."""
+        return bool(self._wanted_soon())
+
     def take(self, until: int, *, limit: int = MOST) -> Batch | None:
         """What may be sent while the playhead is at the cursor ``until``, up to ``limit`` bytes.
 

@@ -93,8 +93,8 @@ class Timeline:
 
     @property
     def reading(self) -> list[Listener]:
-        """Those of them that want anything."""
-        return [session for session in self._sessions.values() if not session.reel.idle]
+        """Those of them that want anything; one that is only to be told something does not."""
+        return [session for session in self._sessions.values() if session.reel.wants]
 
     @property
     def markets(self) -> Collection[str]:
