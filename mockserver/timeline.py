@@ -312,13 +312,17 @@ class Timeline:
 
     def _release(self, head: PacedHead | DrivenHead, frame: tuple[int, int] | None, now_ns: int) -> None:
         """Let a frame go; where there is none any more, the rest of the tape."""
-        end_ns = self.end_ns
         if frame is not None:
             self.moves += 1
             head.release(*frame, now_ns)
-        elif head.position(now_ns) < end_ns:
+        elif not self._all_due(head, now_ns):
             self.moves += 1
-            head.move_to(end_ns, now_ns)
+            head.move_to(max(self.end_ns, head.position(now_ns)), now_ns)
+
+    def _all_due(self, head: PacedHead | DrivenHead, now_ns: int) -> bool:
+        """Whether all that is played was let go; of frames at one position a step lets go but one."""
+        tapes = map(self.tapes.of, self._markets)
+        return all(head.due(tape, now_ns) > tape.last_seq for tape in tapes)
 
     def _next_frame(self, now_ns: int) -> tuple[int, int] | None:
         """Sequence and position of the next frame that any client is to be sent."""
