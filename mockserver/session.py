@@ -222,7 +222,7 @@ class Session:
             self._end_said = True
             self.reel.end(Ending(NORMAL_CLOSURE), at=self.reel.cursor)
             return True
-        if timeline.options.at_end is AtEnd.LOOP and not timeline.speed.paced and self.reel.sent_on_leg:
+        if timeline.options.at_end is AtEnd.LOOP and timeline.may_lap(self, now_ns):
             timeline.lap(now_ns)
             return True
         return False

@@ -282,6 +282,18 @@ class Timeline:
             self.place_head(self.tapes.begin_ns, now_ns, sent=False)
         return self.entry("looped", now_ns, lap=self.course.leg + 1)
 
+    def may_lap(self, session: Listener, now_ns: int) -> bool:
+        """Whether the tape, which has ended for a socket, begins anew because of that.
+
+        At a pace the clock decides. A tape that is moved by hand ends for all markets at
+        once; one without a frame for this socket would begin anew for ever.
+        """
+        if isinstance(self.head, PacedHead):
+            return False
+        if isinstance(self.head, DrivenHead) and not self._all_due(self.head, now_ns):
+            return False
+        return session.reel.plays_from(self._begin(self.tapes.of(session.market)))
+
     def lap(self, now_ns: int) -> None:
         """Without a clock, the foremost socket came to the end of a tape that loops; the next `tick` tells it."""
         self._news.append(self._lap(now_ns))
