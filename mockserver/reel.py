@@ -113,6 +113,11 @@ class Reel:
         """Bytes that wait to be said."""
         return self._said_bytes
 
+    @property
+    def said_until(self) -> int:
+        """The place of the last thing that waits to be said; the cursor, if nothing does."""
+        return self._said[-1][0] if self._said else self.cursor
+
     def say(self, payload: bytes, *, at: int) -> None:
         """A text frame, behind all data before the cursor ``at`` and ahead of the rest."""
         self.say_wire(frame_header(TEXT, len(payload)) + payload, at=at)

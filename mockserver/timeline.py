@@ -133,7 +133,7 @@ class Timeline:
         if not self.started:
             return session.reel.cursor
         if isinstance(self.head, FreeHead) and (self.head.paused or session.reel.idle):
-            return session.reel.cursor
+            return session.reel.said_until  # what was said is said in a pause too, behind what was due then
         return self.due_on(self.tapes.of(session.market), now_ns)
 
     def due_on(self, tape: Tape, now_ns: int) -> int:
