@@ -327,9 +327,19 @@ class Timeline:
         if frame is not None:
             self.moves += 1
             head.release(*frame, now_ns)
+            self._pass_over(head, now_ns)
         elif not self._all_due(head, now_ns):
             self.moves += 1
             head.move_to(max(self.end_ns, head.position(now_ns)), now_ns)
+
+    def _pass_over(self, head: PacedHead | DrivenHead, now_ns: int) -> None:
+        """A step to a frame went over what is skipped at a pace: that does not take it any further."""
+        while isinstance(head, PacedHead) and not isinstance(come := self._outlook.next(self._markets), EndComing):
+            if come.position_ns > head.position(now_ns):
+                return
+            self._outlook.passed(come)
+            if isinstance(come, GapComing):
+                self._news.append(self._gap(come, now_ns))
 
     def _all_due(self, head: PacedHead | DrivenHead, now_ns: int) -> bool:
         """Whether all that is played was let go; of frames at one position a step lets go but one."""
