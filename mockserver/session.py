@@ -64,6 +64,7 @@ class Session:
         self._pings = 0
         self._ping_due = False
         self._ping_payload = b""
+        self._pinged_at = 0
 
     def open(self, now_ns: int) -> list[Entry]:
         """The client is connected: the greeting."""
@@ -86,7 +87,7 @@ class Session:
         if self.timeline is None or not self._ping_payload or payload != self._ping_payload:
             return False
         self._ping_payload = b""
-        self.timeline.ponged(self.number)
+        self.timeline.ponged(self.number, self._pinged_at)
         return True
 
     def auth_timed_out(self, now_ns: int) -> list[Entry]:
@@ -181,12 +182,13 @@ class Session:
         return [entry]
 
     def _is_in_lockstep(self) -> bool:
-        return self.timeline is not None and self.timeline.lockstep.expects(self.number)
+        return self.timeline is not None and self.timeline.lockstep.expects(self.number, self.reel.cursor)
 
     def _ping(self) -> Batch:
         """A ping behind the frame that was just taken."""
         self._ping_due = False
         self._pings += 1
+        self._pinged_at = self.reel.cursor
         self._ping_payload = b"tickdeck %d" % self._pings
         return Batch(frame_header(PING, len(self._ping_payload)) + self._ping_payload, 0, -1)
 

@@ -367,13 +367,14 @@ class Timeline:
         coming = [(each, self._next_for(each, now_ns)) for each in self.reading]
         frame = min((found for _, found in coming if found is not None), default=None)
         if frame is not None:
-            self.lockstep.expect([each.number for each, found in coming if found == frame], now_ns)
+            cursor = cursor_of(self.course.leg, frame[0])
+            self.lockstep.expect([each.number for each, found in coming if found == frame], cursor, now_ns)
         if coming:
             self._release(self.head, frame, now_ns)
 
-    def ponged(self, client: int) -> None:
-        """A client answered the ping behind its last frame; the next `tick` goes on."""
-        self.lockstep.forget(client)
+    def ponged(self, client: int, cursor: int) -> None:
+        """A client answered the ping that was sent at a cursor; the next `tick` goes on."""
+        self.lockstep.answered(client, cursor)
 
     # -- its end
 
