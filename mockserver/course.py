@@ -45,10 +45,18 @@ def seq_of(cursor: int) -> int:
 
 @dataclass(slots=True)
 class Leg:
-    """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way)."""
+    """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way).
+
+    ``left_ns`` is the position at which that was, -1 where every socket turned where it was.
+    """
 
     begin_ns: int
     end: EndOf | None = None
+    left_ns: int | None = None
+
+    def came_to(self, position_ns: int) -> bool:
+        """Whether the tape came to a position on this leg, or may yet."""
+        return self.left_ns is None or position_ns <= self.left_ns
 
 
 class Course:
@@ -77,7 +85,7 @@ class Course:
         last = tape.last_seq + 1
         return last if end is None else min(end(tape), last)
 
-    def turn(self, begin_ns: int, *, end: EndOf) -> None:
-        """End the leg under way, and begin another at a position of the tape."""
-        self.legs[-1].end = end
+    def turn(self, begin_ns: int, *, end: EndOf, left_ns: int) -> None:
+        """End the leg under way at a position of the tape, and begin another at ``begin_ns``."""
+        self.legs[-1].end, self.legs[-1].left_ns = end, left_ns
         self.legs.append(Leg(begin_ns))

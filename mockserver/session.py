@@ -60,7 +60,7 @@ class Session:
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
-        self._lost_at: tuple[int, int] | None = None
+        self._lost = False
         self._pings = 0
         self._ping_due = False
         self._ping_payload = b""
@@ -139,8 +139,8 @@ class Session:
             due_ns = (
                 self.cutter.tape.end_ns
             )  # nothing more for this client, but the tape is to end for it too
-        if self._lost_at is not None:
-            due_ns = self._lost_at[1] if due_ns is None else min(due_ns, self._lost_at[1])
+        if (loss := timeline.loss_of(self)) is not None and not self._lost:
+            due_ns = loss.position_ns if due_ns is None else min(due_ns, loss.position_ns)
         return timeline.deadline(due_ns)
 
     def slow(self, now_ns: int) -> list[Entry]:
@@ -196,7 +196,8 @@ class Session:
         if self.timeline is None:
             return self.reel.cursor
         due = self.timeline.due(self, now_ns)
-        return due if self._lost_at is None else min(due, self._lost_at[0])
+        loss = self.timeline.loss_of(self)
+        return due if loss is None else min(due, loss.cursor)
 
     def _cursor(self, now_ns: int) -> int:
         return self.reel.cursor if self.timeline is None else self.timeline.cursor(self, now_ns)
@@ -209,11 +210,9 @@ class Session:
         return self._loses_its_line(timeline, now_ns) or self._comes_to_the_end(timeline, now_ns)
 
     def _loses_its_line(self, timeline: Timeline, now_ns: int) -> bool:
-        if self._lost_at is None or self.reel.cursor < self._lost_at[0]:
+        if self._lost or not timeline.has_lost(self, now_ns):
             return False
-        if timeline.speed.paced and timeline.position(now_ns) < self._lost_at[1]:
-            return False
-        self._lost_at = None
+        self._lost = True
         self.reel.end(Ending(None), at=self.reel.cursor)
         return True
 
@@ -261,7 +260,7 @@ class Session:
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
         self.account.joined = self.account.cursor = timeline.cursor(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)
-        self._lost_at = timeline.lost_behind(self, self.account.joined)
+        timeline.arrived(self, self.account.joined, now_ns)
         yield self._entry("authenticated", now_ns)
         yield from happened
 

@@ -54,7 +54,9 @@ def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
     """Jump to a position of the tape; what was due before is still sent."""
     _need_start(timeline, "seek")
     paused = timeline.head.paused
-    timeline.course.turn(max(position_ns, timeline.tapes.begin_ns), end=_here(timeline, now_ns))
+    begin_ns = max(position_ns, timeline.tapes.begin_ns)
+    left_ns = -1 if isinstance(timeline.head, FreeHead) else timeline.position(now_ns)
+    timeline.course.turn(begin_ns, end=_here(timeline, now_ns), left_ns=left_ns)
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)

@@ -23,6 +23,7 @@ from tickdeck.mockserver.heads import DrivenHead, FreeHead, Head, PacedHead, hea
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lockstep import Lockstep
 from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.outages import Loss, Outages
 from tickdeck.mockserver.outlook import Coming, EndComing, GapComing, Outlook
 from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.reel import Reel
@@ -77,6 +78,7 @@ class Timeline:
         self.over = False
         self.visits = Visits()
         self.course = Course(self.tapes.begin_ns)
+        self._outages = Outages(self.course)
         self.head: Head = FreeHead()
         self.lockstep = Lockstep()
         self.reached: dict[str, int] = {}
@@ -190,6 +192,7 @@ class Timeline:
         happened = self.tick(now_ns)
         del self._sessions[id(session)]
         self.lockstep.forget(session.number)
+        self._outages.left(session.number)
         market = session.market
         self.reached[market] = max(self.reached.get(market, 0), session.reel.cursor)
         if not self._sessions:
@@ -275,7 +278,8 @@ class Timeline:
     def _lap(self, now_ns: int) -> Entry:
         """The tape begins anew."""
         self.moves += 1
-        self.course.turn(self.tapes.begin_ns, end=lambda tape: tape.last_seq + 1)
+        left_ns = max(self.tapes.end_ns, self.tapes.begin_ns)
+        self.course.turn(self.tapes.begin_ns, end=lambda tape: tape.last_seq + 1, left_ns=left_ns)
         if isinstance(self.head, PacedHead):
             self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
         else:
@@ -304,14 +308,32 @@ class Timeline:
         entry = self.entry("gap", now_ns, market=come.market, length_ns=length, reason=gap.reason)
         return replace(entry, position_ns=max(gap.start_ns, 0))
 
-    def lost_behind(self, session: Listener, cursor: int) -> tuple[int, int] | None:
-        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection."""
+    # -- lost connections
+
+    def loss_of(self, session: Listener) -> Loss | None:
+        """Where a client is to lose its connection, if recorded outages are losses."""
         if self.options.gaps is not Gaps.DISCONNECT:
             return None
-        tape = self.tapes.of(session.market)
-        places = ((tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps)
-        found = next((place for place in places if place[0] > seq_of(cursor)), None)
-        return None if found is None else (cursor_of(leg_of(cursor), found[0]), found[1])
+        return self._outages.of(session.number, self.tapes.of(session.market))
+
+    def has_lost(self, session: Listener, now_ns: int) -> bool:
+        """Whether it has come to that; at max it comes to a socket when the socket does."""
+        loss = self.loss_of(session)
+        if loss is None:
+            return False
+        if leg_of(loss.cursor) < self.course.leg:
+            return True
+        if isinstance(self.head, FreeHead):
+            return session.reel.cursor >= loss.cursor
+        return loss.position_ns <= self.head.position(now_ns)
+
+    def _spared_ns(self, market: str, cursor: int, now_ns: int) -> int:
+        """Up to where outages are behind a client that joins at a cursor: it may come back from one."""
+        if not isinstance(self.head, FreeHead):
+            return max(self.position(now_ns), self.course.begin_ns)
+        tape = self.tapes.of(market)
+        passed = (gap.start_ns for gap in tape.gaps if tape.seq_behind(gap.start_ns) <= seq_of(cursor))
+        return max([self.course.legs[leg_of(cursor)].begin_ns, *passed])
 
     # -- the next frame
 
@@ -319,8 +341,26 @@ class Timeline:
         """Let the next frame go that a client is sent (without clients: the tape's next); whether there was one."""
         assert not isinstance(self.head, FreeHead)
         found = self._next_frame(now_ns)
+        if found is not None and self._outage_comes_first(self.head, found, now_ns):
+            return False
         self._release(self.head, found, now_ns)
         return found is not None
+
+    def _outage_comes_first(
+        self, head: PacedHead | DrivenHead, frame: tuple[int, int], now_ns: int
+    ) -> bool:
+        """Move to the outage that lies before a frame for anybody who is to have it, if there is one.
+
+        Who loses the connection there has the frame to come when it returns.
+        """
+        losses = [loss for each in self._readers(now_ns) if (loss := self.loss_of(each)) is not None]
+        first = min(losses, key=lambda loss: loss.cursor, default=None)
+        if first is None or seq_of(first.cursor) > frame[0]:
+            return False
+        self.moves += 1
+        head.move_to(first.position_ns, now_ns)
+        self._pass_over(head, now_ns)
+        return True
 
     def _release(self, head: PacedHead | DrivenHead, frame: tuple[int, int] | None, now_ns: int) -> None:
         """Let a frame go; where there is none any more, the rest of the tape."""
@@ -348,11 +388,15 @@ class Timeline:
 
     def _next_frame(self, now_ns: int) -> tuple[int, int] | None:
         """Sequence and position of the next frame that any client is to be sent."""
-        if reading := self.reading:
-            return min(filter(None, (self._next_for(session, now_ns) for session in reading)), default=None)
+        if readers := self._readers(now_ns):
+            return min(filter(None, (self._next_for(session, now_ns) for session in readers)), default=None)
         tapes = map(self.tapes.of, self._markets or self.tapes.recorded)
         frames = (tape.frame_at(seq_of(self.due_on(tape, now_ns))) for tape in tapes)
         return min(filter(None, frames), default=None)
+
+    def _readers(self, now_ns: int) -> list[Listener]:
+        """Who is to be sent what comes next: it wants something, and its connection is not lost."""
+        return [session for session in self.reading if not self.has_lost(session, now_ns)]
 
     def _next_for(self, session: Listener, now_ns: int) -> tuple[int, int] | None:
         return session.reel.frame_at(seq_of(self.due_on(self.tapes.of(session.market), now_ns)))
@@ -364,13 +408,20 @@ class Timeline:
         assert isinstance(self.head, DrivenHead)
         if self.head.paused or self.lockstep.waiting:
             return
-        coming = [(each, self._next_for(each, now_ns)) for each in self.reading]
+        coming = [(each, self._next_for(each, now_ns)) for each in self._readers(now_ns)]
         frame = min((found for _, found in coming if found is not None), default=None)
+        if frame is not None and self._outage_comes_first(self.head, frame, now_ns):
+            return
         if frame is not None:
             cursor = cursor_of(self.course.leg, frame[0])
             self.lockstep.expect([each.number for each, found in coming if found == frame], cursor, now_ns)
         if coming:
             self._release(self.head, frame, now_ns)
+
+    def arrived(self, session: Listener, cursor: int, now_ns: int) -> None:
+        """A socket that joined stands at a cursor."""
+        spared_ns = self._spared_ns(session.market, cursor, now_ns)
+        self._outages.joined(session.number, leg=leg_of(cursor), spared_ns=spared_ns)
 
     def ponged(self, client: int, cursor: int) -> None:
         """A client answered the ping that was sent at a cursor; the next `tick` goes on."""
