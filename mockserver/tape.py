@@ -184,7 +184,7 @@ class Tape:
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""
-        seq = min(seq, self.last_seq + 1)  # what lies behind the last frame need not be looked at
+        seq = min(seq, self.recorded_last_seq + 1)  # what lies behind the last frame need not be looked at
         number = bisect_left(self._refs, seq, key=lambda ref: ref.first_seq) - 1
         while number >= 0:
             if number not in self._bare:

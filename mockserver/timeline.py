@@ -346,9 +346,7 @@ class Timeline:
         self._release(self.head, found, now_ns)
         return found is not None
 
-    def _outage_comes_first(
-        self, head: PacedHead | DrivenHead, frame: tuple[int, int], now_ns: int
-    ) -> bool:
+    def _outage_comes_first(self, head: PacedHead | DrivenHead, frame: tuple[int, int], now_ns: int) -> bool:
         """Move to the outage that lies before a frame for anybody who is to have it, if there is one.
 
         Who loses the connection there has the frame to come when it returns.
@@ -374,7 +372,9 @@ class Timeline:
 
     def _pass_over(self, head: PacedHead | DrivenHead, now_ns: int) -> None:
         """A step to a frame went over what is skipped at a pace: that does not take it any further."""
-        while isinstance(head, PacedHead) and not isinstance(come := self._outlook.next(self._markets), EndComing):
+        while isinstance(head, PacedHead) and not isinstance(
+            come := self._outlook.next(self._markets), EndComing
+        ):
             if come.position_ns > head.position(now_ns):
                 return
             self._outlook.passed(come)
