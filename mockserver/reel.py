@@ -131,6 +131,13 @@ class Reel:
         """End the connection at the cursor ``at``, behind all that was said before."""
         self._said.append((self._not_before(at), ending))
 
+    def end_here(self, ending: Ending, *, said: Iterable[bytes] = ()) -> None:
+        """End the connection right here, with text frames before, ahead of all that waits to be sent or said."""
+        frames = [frame_header(TEXT, len(payload)) + payload for payload in said]
+        self._said.clear()
+        self._said.extend((self.cursor, thing) for thing in (*frames, ending))
+        self._said_bytes = sum(map(len, frames))
+
     def change(self, channels: Iterable[str], *, held: bool, at: int) -> None:
         """From the cursor ``at`` on the listener wants these channels, or no longer does."""
         self._said.append((self._not_before(at), Change(tuple(channels), held)))

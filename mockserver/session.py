@@ -173,12 +173,10 @@ class Session:
     def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
         """Say why at once, ahead of what was not sent, and end it."""
         entry = self._entry(kind, now_ns)
+        said = [effect.payload for effect in effects if isinstance(effect, Say)]
         for effect in effects:
-            match effect:
-                case Say(payload):
-                    self.reel.say(payload, at=self.reel.cursor)
-                case Hang(code, reason):
-                    self.reel.end(Ending(code, reason), at=self.reel.cursor)
+            if isinstance(effect, Hang):
+                self.reel.end_here(Ending(effect.code, effect.reason), said=said)
         return [entry]
 
     def _is_in_lockstep(self) -> bool:
@@ -213,7 +211,7 @@ class Session:
         if self._lost or not timeline.has_lost(self, now_ns):
             return False
         self._lost = True
-        self.reel.end(Ending(None), at=self.reel.cursor)
+        self.reel.end_here(Ending(None))
         return True
 
     def _comes_to_the_end(self, timeline: Timeline, now_ns: int) -> bool:
