@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tickdeck.mockserver.course import Course, cursor_of
+from tickdeck.mockserver.course import Course, cursor_of, leg_of
 from tickdeck.mockserver.tape import Tape
 
 
@@ -36,6 +36,18 @@ class Outages:
     def __init__(self, course: Course) -> None:
         self._course = course
         self._ways: dict[int, _Way] = {}
+        self._passed: dict[str, Loss] = {}
+
+    def passed(self, market: str, place: Loss) -> None:
+        """Somebody lost the connection there, or a clock has come there: no cursor may tell, for no frame lies about."""
+        before = self._passed.get(market, place)
+        if (leg_of(before.cursor), before.position_ns) <= (leg_of(place.cursor), place.position_ns):
+            self._passed[market] = place
+
+    def passed_ns(self, cursor: int, market: str) -> int:
+        """The position that was passed on the leg of a cursor; -1 if none is known."""
+        place = self._passed.get(market)
+        return -1 if place is None or leg_of(place.cursor) != leg_of(cursor) else place.position_ns
 
     def joined(self, client: int, *, leg: int, spared_ns: int) -> None:
         """A client is there from now on."""

@@ -208,8 +208,10 @@ class Session:
         return self._loses_its_line(timeline, now_ns) or self._comes_to_the_end(timeline, now_ns)
 
     def _loses_its_line(self, timeline: Timeline, now_ns: int) -> bool:
-        if self._lost or not timeline.has_lost(self, now_ns):
+        loss = timeline.loss_of(self)
+        if self._lost or loss is None or not timeline.has_lost(self, now_ns):
             return False
+        timeline.passed(self.market, loss)
         self._lost = True
         self.reel.end_here(Ending(None))
         return True

@@ -8,6 +8,7 @@ from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.heads import DrivenHead, FreeHead, PacedHead
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lockstep import Lockstep
+from tickdeck.mockserver.outages import Loss
 from tickdeck.mockserver.playhead import Mode, Speed
 from tickdeck.mockserver.tape import Tape
 from tickdeck.mockserver.timeline import Timeline
@@ -35,7 +36,8 @@ def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
     position, paused = timeline.position(now_ns), head.paused
     if timeline.started and not isinstance(head, FreeHead):
         for market in timeline.markets:  # at max, newcomers begin here
-            timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
+            due = timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
+            timeline.passed(market, Loss(due, position))
     timeline.speed = speed
     timeline.moves += 1
     if not timeline.started:

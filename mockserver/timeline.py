@@ -327,13 +327,16 @@ class Timeline:
             return session.reel.cursor >= loss.cursor
         return loss.position_ns <= self.head.position(now_ns)
 
+    def passed(self, market: str, loss: Loss) -> None:
+        """The tape of a market has come to a place whatever the cursors say: who joins there does so behind it."""
+        self._outages.passed(market, loss)
+
     def _spared_ns(self, market: str, cursor: int, now_ns: int) -> int:
         """Up to where outages are behind a client that joins at a cursor: it may come back from one."""
         if not isinstance(self.head, FreeHead):
             return max(self.position(now_ns), self.course.begin_ns)
-        tape = self.tapes.of(market)
-        passed = (gap.start_ns for gap in tape.gaps if tape.seq_behind(gap.start_ns) <= seq_of(cursor))
-        return max([self.course.legs[leg_of(cursor)].begin_ns, *passed])
+        behind_ns = self.tapes.of(market).position_behind(seq_of(cursor))
+        return max(self.course.legs[leg_of(cursor)].begin_ns, behind_ns, self._outages.passed_ns(cursor, market))
 
     # -- the next frame
 
