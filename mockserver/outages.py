@@ -39,7 +39,7 @@ class Outages:
         self._passed: dict[str, Loss] = {}
 
     def passed(self, market: str, place: Loss) -> None:
-        """Somebody lost the connection there, or a clock has come there: no cursor may tell, for no frame lies about."""
+        """Somebody lost the connection there, or a clock has come there, which no cursor may tell."""
         before = self._passed.get(market, place)
         if (leg_of(before.cursor), before.position_ns) <= (leg_of(place.cursor), place.position_ns):
             self._passed[market] = place

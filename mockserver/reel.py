@@ -135,7 +135,8 @@ class Reel:
         """End the connection right here, with text frames before, ahead of all that waits to be sent or said."""
         frames = [frame_header(TEXT, len(payload)) + payload for payload in said]
         self._said.clear()
-        self._said.extend((self.cursor, thing) for thing in (*frames, ending))
+        self._said.extend((self.cursor, wire) for wire in frames)
+        self._said.append((self.cursor, ending))
         self._said_bytes = sum(map(len, frames))
 
     def change(self, channels: Iterable[str], *, held: bool, at: int) -> None:

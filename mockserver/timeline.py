@@ -368,10 +368,10 @@ class Timeline:
         if frame is not None:
             self.moves += 1
             head.release(*frame, now_ns)
-            self._pass_over(head, now_ns)
-        elif not self._all_due(head, now_ns):
+        elif head.position(now_ns) < self.end_ns or not self._all_due(head, now_ns):
             self.moves += 1
             head.move_to(max(self.end_ns, head.position(now_ns)), now_ns)
+        self._pass_over(head, now_ns)
 
     def _pass_over(self, head: PacedHead | DrivenHead, now_ns: int) -> None:
         """A step to a frame went over what is skipped at a pace: that does not take it any further."""
