@@ -336,7 +336,9 @@ class Timeline:
         if not isinstance(self.head, FreeHead):
             return max(self.position(now_ns), self.course.begin_ns)
         behind_ns = self.tapes.of(market).position_behind(seq_of(cursor))
-        return max(self.course.legs[leg_of(cursor)].begin_ns, behind_ns, self._outages.passed_ns(cursor, market))
+        return max(
+            self.course.legs[leg_of(cursor)].begin_ns, behind_ns, self._outages.passed_ns(cursor, market)
+        )
 
     # -- the next frame
 
