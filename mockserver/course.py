@@ -51,14 +51,18 @@ def seq_of(cursor: int) -> int:
 class Leg:
     """From ``begin_ns`` on the tape to where it was ended (``end`` of ``None``: it is under way).
 
-    ``left_ns`` is where the tape stood when it was left for another place, ``playhead``
-    the one that it was left with, if a clock moved the tape.
+    ``left_ns`` is the position at which that was, -1 where every socket turned where it
+    was; ``playhead`` the one that it was left with, if a clock moved the tape.
     """
 
     begin_ns: int
     end: EndOf | None = None
     left_ns: int | None = None
     playhead: Playhead | None = None
+
+    def came_to(self, position_ns: int) -> bool:
+        """Whether the tape came to a position on this leg, or may yet."""
+        return self.left_ns is None or position_ns <= self.left_ns
 
 
 def _to_the_end(tape: Tape) -> int:
@@ -92,22 +96,20 @@ class Course:
         last = tape.last_seq + 1
         return last if end is None else min(end(tape), last)
 
-    def turn(
-        self, begin_ns: int, *, end: EndOf, left_ns: int | None = None, playhead: Playhead | None = None
-    ) -> None:
-        """End the leg under way, and begin another at a position of the tape."""
+    def turn(self, begin_ns: int, *, end: EndOf, left_ns: int, playhead: Playhead | None = None) -> None:
+        """End the leg under way at a position of the tape, and begin another at ``begin_ns``."""
         self.legs[-1] = Leg(self.begin_ns, end, left_ns, playhead)
         if len(self.legs) > CLOCKS_KEPT:
             self.legs[-CLOCKS_KEPT - 1] = replace(self.legs[-CLOCKS_KEPT - 1], playhead=None)
         self.legs.append(Leg(begin_ns))
 
-    def lap(self, begin_ns: int, *, playhead: Playhead | None = None) -> None:
+    def lap(self, begin_ns: int, *, left_ns: int, playhead: Playhead | None = None) -> None:
         """Go on from the end of the tape at its beginning; laps without a clock share a leg, for they may be many."""
         if playhead is not None:
-            self.turn(begin_ns, end=_to_the_end, playhead=playhead)
+            self.turn(begin_ns, end=_to_the_end, left_ns=left_ns, playhead=playhead)
             return
         if self.legs[-1] is not self._lap:
-            self.legs[-1] = Leg(self.begin_ns, _to_the_end)
-            self._lap = Leg(begin_ns, _to_the_end)
+            self.legs[-1] = Leg(self.begin_ns, _to_the_end, left_ns)
+            self._lap = Leg(begin_ns, _to_the_end, left_ns)
         assert self._lap is not None
         self.legs.append(self._lap)

@@ -17,7 +17,8 @@ class Lockstep:
     """Whose pong is waited for, by the number of the client, and how long at most."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, int] = {}
+        self._waiting: dict[int, tuple[int, int]] = {}
+        """Until when, and the place of the frame that is to be answered for."""
 
     @property
     def waiting(self) -> bool:
@@ -27,23 +28,28 @@ class Lockstep:
     @property
     def patience_ends_ns(self) -> int | None:
         """When the first of them has made a misstep."""
-        return min(self._waiting.values(), default=None)
+        return min((until_ns for until_ns, _ in self._waiting.values()), default=None)
 
-    def expect(self, clients: Iterable[int], now_ns: int) -> None:
-        """These are sent a frame, and a ping behind it."""
-        self._waiting.update((client, now_ns + PATIENCE_NS) for client in clients)
+    def expect(self, clients: Iterable[int], cursor: int, now_ns: int) -> None:
+        """These are sent the frame at a cursor, and a ping behind it."""
+        self._waiting.update((client, (now_ns + PATIENCE_NS, cursor)) for client in clients)
 
-    def expects(self, client: int) -> bool:
-        """Whether this client has yet to answer."""
-        return client in self._waiting
+    def expects(self, client: int, cursor: int) -> bool:
+        """Whether this client has yet to answer, and a ping sent at a cursor asks for that: it is behind the frame."""
+        return client in self._waiting and self._waiting[client][1] < cursor
+
+    def answered(self, client: int, cursor: int) -> None:
+        """It has answered a ping that was sent at a cursor; one from before the frame says nothing of it."""
+        if self.expects(client, cursor):
+            del self._waiting[client]
 
     def forget(self, client: int) -> None:
-        """It has answered, or has gone."""
+        """It has gone."""
         self._waiting.pop(client, None)
 
     def impatient(self, now_ns: int) -> list[int]:
         """Who has not answered in time; they are waited for no more."""
-        late = [client for client, until_ns in self._waiting.items() if now_ns >= until_ns]
+        late = [client for client, (until_ns, _) in self._waiting.items() if now_ns >= until_ns]
         for client in late:
             del self._waiting[client]
         return late

@@ -90,6 +90,7 @@ class Reel:
         """By leg, the sequence at which it turned to the next, where that is not the leg's end."""
         self._said: deque[tuple[int, bytes | Change | Ending]] = deque()
         self._said_bytes = 0
+        self._plays: tuple[tuple[int, frozenset[str]], bool] | None = None
         self._stand(cursor)
 
     def begin_at(self, cursor: int, course: Course | None = None) -> None:
@@ -99,7 +100,6 @@ class Reel:
 
     def _stand(self, cursor: int) -> None:
         self._leg, self._seq = leg_of(cursor), seq_of(cursor)
-        self._sent_on_leg = 0
         self._piece, self._row = self._tape.piece_of_seq(self._seq), 0
         self._cut: Cut | None = None
 
@@ -109,14 +109,14 @@ class Reel:
         return cursor_of(self._leg, self._seq)
 
     @property
-    def sent_on_leg(self) -> int:
-        """Frames that it was sent since the leg began."""
-        return self._sent_on_leg
-
-    @property
     def said_bytes(self) -> int:
         """Bytes that wait to be said."""
         return self._said_bytes
+
+    @property
+    def said_until(self) -> int:
+        """The place of the last thing that waits to be said; the cursor, if nothing does."""
+        return self._said[-1][0] if self._said else self.cursor
 
     def say(self, payload: bytes, *, at: int) -> None:
         """A text frame, behind all data before the cursor ``at`` and ahead of the rest."""
@@ -131,14 +131,17 @@ class Reel:
         """End the connection at the cursor ``at``, behind all that was said before."""
         self._said.append((self._not_before(at), ending))
 
+    def end_here(self, ending: Ending, *, said: Iterable[bytes] = ()) -> None:
+        """End the connection right here, with text frames before, ahead of all that waits to be sent or said."""
+        frames = [frame_header(TEXT, len(payload)) + payload for payload in said]
+        self._said.clear()
+        self._said.extend((self.cursor, wire) for wire in frames)
+        self._said.append((self.cursor, ending))
+        self._said_bytes = sum(map(len, frames))
+
     def change(self, channels: Iterable[str], *, held: bool, at: int) -> None:
         """From the cursor ``at`` on the listener wants these channels, or no longer does."""
         self._said.append((self._not_before(at), Change(tuple(channels), held)))
-
-    def forget(self) -> None:
-        """Say nothing of what waits to be said: something more urgent is to come."""
-        self._said.clear()
-        self._said_bytes = 0
 
     def _not_before(self, at: int) -> int:
         return max(at, self.cursor, self._said[-1][0] if self._said else 0)
@@ -157,6 +160,11 @@ class Reel:
     def idle(self) -> bool:
         """Whether it wants nothing now and has nothing to say."""
         return not self._said and not self._wanted_key()
+
+    @property
+    def wants(self) -> bool:
+        """Whether it wants anything once all that it asked for has taken effect."""
+        return bool(self._wanted_soon())
 
     def take(self, until: int, *, limit: int = MOST) -> Batch | None:
         """What may be sent while the playhead is at the cursor ``until``, up to ``limit`` bytes.
@@ -193,7 +201,16 @@ class Reel:
 
     def frame_at(self, seq: int) -> tuple[int, int] | None:
         """Sequence and position of the first frame, at or behind ``seq``, that it is sent with all it has asked for."""
-        wanted = self._wanted_soon()
+        return self._first(seq, self._wanted_soon())
+
+    def plays_from(self, seq: int) -> bool:
+        """Whether anything that it wants now is on the tape at or behind ``seq``; looked up once for each answer."""
+        key = (seq, self._wanted_key())
+        if self._plays is None or self._plays[0] != key:
+            self._plays = key, self._first(seq, key[1]) is not None
+        return self._plays[1]
+
+    def _first(self, seq: int, wanted: frozenset[str]) -> tuple[int, int] | None:
         for piece in range(self._tape.piece_of_seq(seq), self._tape.pieces) if wanted else ():
             cut = self._cutter.cut(piece, wanted)
             if (row := bisect_left(cut.seqs, seq)) < len(cut.seqs):
@@ -244,7 +261,6 @@ class Reel:
     def _all_of(self, cut: Cut) -> Batch:
         """A piece from its first frame to its last: its bytes as they are, and no look at any row of it."""
         position_ns = self._tape.starts_at(self._piece) if isinstance(cut, WholeCut) else cut.positions[0]
-        self._sent_on_leg += cut.frames
         self._next_piece()
         recorded = None if cut.recorded is None else cut.recorded.wire
         return Batch(cut.wire, cut.frames, position_ns, recorded=recorded)
@@ -257,7 +273,6 @@ class Reel:
         fits = bisect_right(cut.starts, cut.starts[row] + limit, lo=row) - 1
         self._row = behind = max(row + 1, min(behind, fits))
         self._seq = cut.seqs[behind - 1] + 1
-        self._sent_on_leg += behind - row
         recorded = None if cut.recorded is None else _part(cut.recorded, row, behind)
         return Batch(_part(cut, row, behind), behind - row, cut.positions[row], recorded=recorded)
 

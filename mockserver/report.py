@@ -19,7 +19,7 @@ import xxhash
 
 from tickdeck.cassette.errors import FormatError
 from tickdeck.mockserver.counting import EventCounts
-from tickdeck.mockserver.course import cursor_of, seq_of
+from tickdeck.mockserver.course import cursor_of, leg_of, seq_of
 from tickdeck.mockserver.session import Session
 
 EVERYTHING = 1 << 127
@@ -127,6 +127,7 @@ class _Course:
         self._tape = session.cutter.tape
         self._course = session.reel.course
         self._turned = session.reel.turned
+        self._here = session.reel.cursor
         pairs = list(places)
         edges = [seq for leg in self._legs() for seq in leg[1:]]
         wanted = [(channel, seq_of(cursor)) for channel, cursor in pairs]
@@ -138,8 +139,12 @@ class _Course:
     def _legs(self) -> list[tuple[int, int, int]]:
         """Number, first and end sequence of each leg; where this client turned, if it did."""
         tape, course = self._tape, self._course
-        ends = (self._turned.get(leg, course.end(leg, tape)) for leg in range(course.leg + 1))
-        return [(leg, course.begin(leg, tape), end) for leg, end in enumerate(ends)]
+        return [(leg, course.begin(leg, tape), self._end(leg)) for leg in range(course.leg + 1)]
+
+    def _end(self, leg: int) -> int:
+        """Where it turned; on the leg that it is on no less than it came to, if that was left without it."""
+        end = self._turned.get(leg, self._course.end(leg, self._tape))
+        return max(end, seq_of(self._here)) if leg == leg_of(self._here) else end
 
     def between(self, channel: str, first: int, behind: int) -> int:
         """Events of a channel between two cursors."""

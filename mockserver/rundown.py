@@ -121,7 +121,7 @@ class PlaybackRun:
         """The legs, for a client that turned where it turned."""
         course = Course(self.begins[0])
         for leg, ends in enumerate(self.ends):
-            course.turn(self.begins[leg + 1], end=_end(ends, turned.get(leg)))
+            course.turn(self.begins[leg + 1], end=_end(ends, turned.get(leg)), left_ns=-1)
         return course
 
     def due_ns(self, leg: int, position_ns: int) -> int | None:

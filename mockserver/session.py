@@ -65,11 +65,11 @@ class Session:
         self._end_said = False
         self.turned_out: Ending | None = None
         """The end it was told to come to, as one connection too many or for not keeping up; read or not."""
-        self._lost_at: tuple[int, int] | None = None
-        self._lost_on_leg = 0
+        self._lost = False
         self._pings = 0
         self._ping_due = False
         self._ping_payload = b""
+        self._pinged_at = 0
 
     def open(self, now_ns: int) -> list[Entry]:
         """The client is connected: the greeting."""
@@ -92,7 +92,7 @@ class Session:
         if self.timeline is None or not self._ping_payload or payload != self._ping_payload:
             return False
         self._ping_payload = b""
-        self.timeline.ponged(self.number)
+        self.timeline.ponged(self.number, self._pinged_at)
         return True
 
     def auth_timed_out(self, now_ns: int) -> list[Entry]:
@@ -142,8 +142,8 @@ class Session:
         due_ns = self.reel.due_ns()
         if due_ns is None and not self.reel.ended:
             due_ns = self.cutter.tape.end_ns  # nothing more for this client, but the tape ends for it too
-        if (lost_at := self._line_lost_at(timeline)) is not None:
-            due_ns = lost_at[1] if due_ns is None else min(due_ns, lost_at[1])
+        if (loss := timeline.loss_of(self)) is not None and not self._lost:
+            due_ns = loss.position_ns if due_ns is None else min(due_ns, loss.position_ns)
         return timeline.deadline(due_ns)
 
     def deadline(self, batch: Batch) -> int | None:
@@ -191,21 +191,19 @@ class Session:
     def _turn_out(self, effects: Sequence[Effect], now_ns: int, kind: str) -> list[Entry]:
         """Say why at once, ahead of what was not sent, and end it."""
         entry = self._entry(kind, now_ns)
-        self.reel.forget()
-        for effect in effects:
-            if isinstance(effect, Say):
-                self.reel.say(effect.payload, at=self.reel.cursor)
+        said = [effect.payload for effect in effects if isinstance(effect, Say)]
         self.turned_out = next(Ending(each.code, each.reason) for each in effects if isinstance(each, Hang))
-        self.reel.end(self.turned_out, at=self.reel.cursor)
+        self.reel.end_here(self.turned_out, said=said)
         return [entry]
 
     def _is_in_lockstep(self) -> bool:
-        return self.timeline is not None and self.timeline.lockstep.expects(self.number)
+        return self.timeline is not None and self.timeline.lockstep.expects(self.number, self.reel.cursor)
 
     def _ping(self) -> Batch:
         """A ping behind the frame that was just taken."""
         self._ping_due = False
         self._pings += 1
+        self._pinged_at = self.reel.cursor
         self._ping_payload = b"tickdeck %d" % self._pings
         return Batch(frame_header(PING, len(self._ping_payload)) + self._ping_payload, 0, -1)
 
@@ -213,15 +211,8 @@ class Session:
         if self.timeline is None:
             return self.reel.cursor
         due = self.timeline.due(self, now_ns)
-        lost_at = self._line_lost_at(self.timeline)
-        return due if lost_at is None else min(due, lost_at[0])
-
-    def _line_lost_at(self, timeline: Timeline) -> tuple[int, int] | None:
-        """Cursor and position at which it is to lose its line; looked for anew on each leg."""
-        if self._lost_on_leg != timeline.course.leg:
-            self._lost_on_leg = timeline.course.leg
-            self._lost_at = timeline.lost_behind(self, self.reel.cursor)
-        return self._lost_at
+        loss = self.timeline.loss_of(self)
+        return due if loss is None else min(due, loss.cursor)
 
     def _cursor(self, now_ns: int) -> int:
         return self.reel.cursor if self.timeline is None else self.timeline.cursor(self, now_ns)
@@ -234,14 +225,12 @@ class Session:
         return self._loses_its_line(timeline, now_ns) or self._comes_to_the_end(timeline, now_ns)
 
     def _loses_its_line(self, timeline: Timeline, now_ns: int) -> bool:
-        lost_at = self._line_lost_at(timeline)
-        if lost_at is None or self.reel.cursor < lost_at[0]:
+        loss = timeline.loss_of(self)
+        if self._lost or loss is None or not timeline.has_lost(self, now_ns):
             return False
-        under_way = leg_of(lost_at[0]) == timeline.course.leg
-        if under_way and timeline.speed.mode is not Mode.MAX and timeline.position(now_ns) < lost_at[1]:
-            return False
-        self._lost_at = None
-        self.reel.end(Ending(None), at=self.reel.cursor)
+        timeline.passed(self.market, loss)
+        self._lost = True
+        self.reel.end_here(Ending(None))
         return True
 
     def _comes_to_the_end(self, timeline: Timeline, now_ns: int) -> bool:
@@ -251,8 +240,7 @@ class Session:
             self._end_said = True
             self.reel.end(Ending(NORMAL_CLOSURE), at=self.reel.cursor)
             return True
-        freely = not timeline.speed.paced and not timeline.head.paused
-        if timeline.options.at_end is AtEnd.LOOP and freely and self.reel.sent_on_leg:
+        if timeline.options.at_end is AtEnd.LOOP and timeline.may_lap(self, now_ns):
             timeline.lap(now_ns)
             return True
         return False
@@ -291,8 +279,7 @@ class Session:
         happened = timeline.join(self, now_ns, connected_ns=self._connected_ns)
         self.account.joined = self.account.cursor = timeline.joins_at(self, now_ns)
         self.reel.begin_at(self.account.joined, timeline.course)
-        self._lost_on_leg = timeline.course.leg
-        self._lost_at = timeline.lost_behind(self, self.account.joined)
+        timeline.arrived(self, self.account.joined, now_ns)
         yield self._entry("authenticated", now_ns)
         yield from happened
 

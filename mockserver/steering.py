@@ -9,6 +9,7 @@ from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.heads import DrivenHead, FreeHead, PacedHead
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lockstep import Lockstep
+from tickdeck.mockserver.outages import Loss
 from tickdeck.mockserver.playhead import Mode, Speed
 from tickdeck.mockserver.tape import Tape
 from tickdeck.mockserver.timeline import Timeline
@@ -40,7 +41,8 @@ def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
     position, paused = timeline.position(now_ns), head.paused
     if timeline.started and not isinstance(head, FreeHead):
         for market in timeline.markets:  # at max, newcomers begin here
-            timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
+            due = timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
+            timeline.passed(market, Loss(due, position))
     timeline.speed = speed
     timeline.options = replace(timeline.options, speed=speed)
     timeline.moves += 1
@@ -62,9 +64,8 @@ def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
     head, paused = timeline.head, timeline.head.paused
     playhead = head.playhead if isinstance(head, PacedHead) else None
     position_ns = max(min(position_ns, timeline.tapes.end_ns + 1), timeline.tapes.begin_ns)
-    timeline.course.turn(
-        position_ns, end=_here(timeline, now_ns), left_ns=timeline.position(now_ns), playhead=playhead
-    )
+    left_ns = -1 if isinstance(head, FreeHead) else timeline.position(now_ns)
+    timeline.course.turn(position_ns, end=_here(timeline, now_ns), left_ns=left_ns, playhead=playhead)
     timeline.reached = {}
     timeline.finished = False
     timeline.place_head(timeline.course.begin_ns, now_ns, sent=False)

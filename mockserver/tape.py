@@ -124,6 +124,10 @@ class Tape:
         lasts = [seen.last_seq for track in self._tracks.values() for seen in track.channels.values()]
         return max(lasts, default=-1)
 
+    def is_beyond(self, position_ns: int) -> bool:
+        """Whether a position is not played any more."""
+        return self.stop_ns is not None and position_ns >= self.stop_ns
+
     def unrecorded(self, channels: Iterable[str]) -> list[str]:
         """Those of the channels that the recording never held: they are silent, for nobody listened."""
         return [channel for channel in channels if not self._was_held(channel)]

@@ -24,6 +24,7 @@ from tickdeck.mockserver.heads import DrivenHead, FreeHead, Head, PacedHead, hea
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lockstep import Lockstep
 from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.outages import Loss, Outages
 from tickdeck.mockserver.outlook import Coming, EndComing, GapComing, Outlook
 from tickdeck.mockserver.playhead import Mode, Playhead
 from tickdeck.mockserver.reel import Reel
@@ -78,6 +79,7 @@ class Timeline:
         self.over = False
         self.visits = Visits()
         self.course = Course(self.tapes.begin_ns)
+        self._outages = Outages(self.course)
         self.head: Head = FreeHead()
         self.lockstep = Lockstep()
         self.reached: dict[str, int] = {}
@@ -94,8 +96,8 @@ class Timeline:
 
     @property
     def reading(self) -> list[Listener]:
-        """Those of them that want anything."""
-        return [session for session in self._sessions.values() if not session.reel.idle]
+        """Those of them that want anything; one that is only to be told something does not."""
+        return [session for session in self._sessions.values() if session.reel.wants]
 
     @property
     def markets(self) -> Collection[str]:
@@ -149,7 +151,7 @@ class Timeline:
         if not self.started:
             return session.reel.cursor
         if isinstance(self.head, FreeHead) and (self.head.paused or session.reel.idle):
-            return session.reel.cursor
+            return session.reel.said_until  # what was said is said in a pause too, behind what was due then
         return self.due_on(self.tapes.of(session.market), now_ns)
 
     def due_on(self, tape: Tape, now_ns: int) -> int:
@@ -206,6 +208,7 @@ class Timeline:
         happened = self.tick(now_ns)
         del self._sessions[id(session)]
         self.lockstep.forget(session.number)
+        self._outages.left(session.number)
         market = session.market
         self.reached[market] = max(self.reached.get(market, 0), session.reel.cursor)
         if not self._sessions:
@@ -302,12 +305,25 @@ class Timeline:
     def _lap(self, now_ns: int, before: Playhead | None = None) -> Entry:
         """The tape begins anew."""
         self.moves += 1
-        self.course.lap(self.tapes.begin_ns, playhead=before)
+        left_ns = max(self.tapes.end_ns, self.tapes.begin_ns)
+        self.course.lap(self.tapes.begin_ns, left_ns=left_ns, playhead=before)
         if isinstance(self.head, DrivenHead):
             self.place_head(self.tapes.begin_ns, now_ns, sent=False)
         else:
             self._outlook = Outlook(self.tapes, self.options, begin_ns=self.tapes.begin_ns)
         return self.entry("looped", now_ns, lap=self.course.leg + 1)
+
+    def may_lap(self, session: Listener, now_ns: int) -> bool:
+        """Whether the tape, which has ended for a socket, begins anew because of that.
+
+        At a pace the clock decides. A tape that is moved by hand ends for all markets at
+        once; one without a frame for this socket would begin anew for ever.
+        """
+        if isinstance(self.head, PacedHead) or self.head.paused:
+            return False
+        if isinstance(self.head, DrivenHead) and not self._all_due(self.head, now_ns):
+            return False
+        return session.reel.plays_from(self._begin(self.tapes.of(session.market)))
 
     def lap(self, now_ns: int) -> None:
         """Without a clock, the foremost socket came to the end of a tape that loops; the next `tick` tells it."""
@@ -319,24 +335,37 @@ class Timeline:
         entry = self.entry("gap", now_ns, market=come.market, length_ns=length, reason=gap.reason)
         return replace(entry, position_ns=max(gap.start_ns, 0))
 
-    def lost_behind(self, session: Listener, cursor: int) -> tuple[int, int] | None:
-        """Cursor and position of the first outage behind a cursor at which this client is to lose its connection.
+    # -- lost connections
 
-        An outage that the tape left its leg ahead of is none.
-        """
+    def loss_of(self, session: Listener) -> Loss | None:
+        """Where a client is to lose its connection, if recorded outages are losses."""
         if self.options.gaps is not Gaps.DISCONNECT:
             return None
-        tape = self.tapes.of(session.market)
-        places = [(tape.seq_behind(gap.start_ns), gap.start_ns) for gap in tape.gaps]
-        begin = seq_of(cursor)
-        for leg in range(leg_of(cursor), self.course.leg + 1):
-            end, left_ns = self.course.end(leg, tape), self.course.legs[leg].left_ns
-            for seq, position_ns in places:
-                if begin < seq <= end and (left_ns is None or position_ns <= left_ns):
-                    return cursor_of(leg, seq), position_ns
-            if leg < self.course.leg:
-                begin = self.course.begin(leg + 1, tape)
-        return None
+        return self._outages.of(session.number, self.tapes.of(session.market))
+
+    def has_lost(self, session: Listener, now_ns: int) -> bool:
+        """Whether it has come to that; at max it comes to a socket when the socket does."""
+        loss = self.loss_of(session)
+        if loss is None:
+            return False
+        if leg_of(loss.cursor) < self.course.leg:
+            return True
+        if isinstance(self.head, FreeHead):
+            return session.reel.cursor >= loss.cursor
+        return loss.position_ns <= self.head.position(now_ns)
+
+    def passed(self, market: str, loss: Loss) -> None:
+        """The tape of a market has come to a place whatever the cursors say: who joins there does so behind it."""
+        self._outages.passed(market, loss)
+
+    def _spared_ns(self, market: str, cursor: int, now_ns: int) -> int:
+        """Up to where outages are behind a client that joins at a cursor: it may come back from one."""
+        if not isinstance(self.head, FreeHead):
+            return max(self.position(now_ns), self.course.begin_ns)
+        behind_ns = self.tapes.of(market).position_behind(seq_of(cursor))
+        return max(
+            self.course.legs[leg_of(cursor)].begin_ns, behind_ns, self._outages.passed_ns(cursor, market)
+        )
 
     # -- the next frame
 
@@ -344,26 +373,62 @@ class Timeline:
         """Let the next frame go that a client is sent (without clients: the tape's next); whether there was one."""
         assert not isinstance(self.head, FreeHead)
         found = self._next_frame(now_ns)
+        if found is not None and self._outage_comes_first(self.head, found, now_ns):
+            return False
         self._release(self.head, found, now_ns)
         return found is not None
 
+    def _outage_comes_first(self, head: PacedHead | DrivenHead, frame: tuple[int, int], now_ns: int) -> bool:
+        """Move to the outage that lies before a frame for anybody who is to have it, if there is one.
+
+        Who loses the connection there has the frame to come when it returns.
+        """
+        losses = [loss for each in self._readers(now_ns) if (loss := self.loss_of(each)) is not None]
+        first = min(losses, key=lambda loss: loss.cursor, default=None)
+        if first is None or seq_of(first.cursor) > frame[0]:
+            return False
+        self.moves += 1
+        head.move_to(first.position_ns, now_ns)
+        self._pass_over(head, now_ns)
+        return True
+
     def _release(self, head: PacedHead | DrivenHead, frame: tuple[int, int] | None, now_ns: int) -> None:
         """Let a frame go; where there is none any more, the rest of the tape."""
-        end_ns = self.end_ns
         if frame is not None:
             self.moves += 1
             head.release(*frame, now_ns)
-        elif head.position(now_ns) < end_ns:
+        elif head.position(now_ns) < self.end_ns or not self._all_due(head, now_ns):
             self.moves += 1
-            head.move_to(end_ns, now_ns)
+            head.move_to(max(self.end_ns, head.position(now_ns)), now_ns)
+        self._pass_over(head, now_ns)
+
+    def _pass_over(self, head: PacedHead | DrivenHead, now_ns: int) -> None:
+        """A step to a frame went over what is skipped at a pace: that does not take it any further."""
+        while isinstance(head, PacedHead) and not isinstance(
+            come := self._outlook.next(self._markets), EndComing
+        ):
+            if come.position_ns > head.position(now_ns):
+                return
+            self._outlook.passed(come)
+            if isinstance(come, GapComing):
+                self._news.append(self._gap(come, now_ns))
+
+    def _all_due(self, head: PacedHead | DrivenHead, now_ns: int) -> bool:
+        """Whether all that is played was let go; of frames at one position a step lets go but one."""
+        tapes = map(self.tapes.of, self._markets)
+        return all(head.due(tape, now_ns) > tape.last_seq for tape in tapes)
 
     def _next_frame(self, now_ns: int) -> tuple[int, int] | None:
         """Sequence and position of the next frame that any client is to be sent."""
-        if reading := self.reading:
-            return min(filter(None, (self._next_for(session, now_ns) for session in reading)), default=None)
+        if readers := self._readers(now_ns):
+            return min(filter(None, (self._next_for(session, now_ns) for session in readers)), default=None)
         tapes = map(self.tapes.of, self._markets or self.tapes.recorded)
         frames = (tape.frame_at(seq_of(self.due_on(tape, now_ns))) for tape in tapes)
         return min(filter(None, frames), default=None)
+
+    def _readers(self, now_ns: int) -> list[Listener]:
+        """Who is to be sent what comes next: it wants something, and its connection is not lost."""
+        return [session for session in self.reading if not self.has_lost(session, now_ns)]
 
     def _next_for(self, session: Listener, now_ns: int) -> tuple[int, int] | None:
         return session.reel.frame_at(seq_of(self.due_on(self.tapes.of(session.market), now_ns)))
@@ -375,16 +440,24 @@ class Timeline:
         assert isinstance(self.head, DrivenHead)
         if self.head.paused or self.lockstep.waiting:
             return
-        coming = [(each, self._next_for(each, now_ns)) for each in self.reading]
+        coming = [(each, self._next_for(each, now_ns)) for each in self._readers(now_ns)]
         frame = min((found for _, found in coming if found is not None), default=None)
+        if frame is not None and self._outage_comes_first(self.head, frame, now_ns):
+            return
         if frame is not None:
-            self.lockstep.expect([each.number for each, found in coming if found == frame], now_ns)
+            cursor = cursor_of(self.course.leg, frame[0])
+            self.lockstep.expect([each.number for each, found in coming if found == frame], cursor, now_ns)
         if coming:
             self._release(self.head, frame, now_ns)
 
-    def ponged(self, client: int) -> None:
-        """A client answered the ping behind its last frame; the next `tick` goes on."""
-        self.lockstep.forget(client)
+    def arrived(self, session: Listener, cursor: int, now_ns: int) -> None:
+        """A socket that joined stands at a cursor."""
+        spared_ns = self._spared_ns(session.market, cursor, now_ns)
+        self._outages.joined(session.number, leg=leg_of(cursor), spared_ns=spared_ns)
+
+    def ponged(self, client: int, cursor: int) -> None:
+        """A client answered the ping that was sent at a cursor; the next `tick` goes on."""
+        self.lockstep.answered(client, cursor)
 
     # -- its end
 

@@ -489,15 +489,6 @@ def test_bytes_that_wait_to_be_said_are_counted_until_they_are_taken() -> None:
     assert reel.said_bytes == 0
 
 
-def test_what_is_forgotten_is_not_said_and_not_done(busy: Teller) -> None:
-    reel = reel_of(busy, "T.*")
-    reel.say(b"ack", at=50)
-    reel.change(["T.A"], held=False, at=50)
-    reel.forget()
-    assert reel.said_bytes == 0
-    assert frames(reel, FOREVER) == 101
-
-
 def test_who_looks_again_goes_on_at_the_same_frame(busy: Teller) -> None:
     reel = reel_of(busy, "T.*")
     assert frames(reel, 6) == 5

@@ -114,9 +114,9 @@ def test_each_pass_of_a_tape_counts_and_what_a_seek_left_out_does_not(make: Make
     client = hundred(make, story)
     course = Course()
     course.turn(
-        50, end=lambda tape: 41
+        50, end=lambda tape: 41, left_ns=40
     )  # 40 frames, then on at the 51st, to the end, and once more from there
-    course.turn(0, end=lambda tape: tape.last_seq + 1)
+    course.turn(0, end=lambda tape: tape.last_seq + 1, left_ns=100)
     client.account.subscribed(["T.A"], 11)
     client.reel.begin_at(cursor_of(2, 31), course)
     counts = channel_counts(client)["T.A"]
