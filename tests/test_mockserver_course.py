@@ -49,14 +49,14 @@ def test_a_leg_begins_at_the_first_frame_that_is_not_before_it(tape: Tape, begin
 def test_a_leg_under_way_ends_with_the_tape_and_one_that_was_left_where_it_was_left(tape: Tape) -> None:
     course = Course()
     assert (course.leg, course.begin_ns, course.end(0, tape)) == (0, 0, 6)
-    course.turn(20, end=lambda each: each.seq_behind(10))
+    course.turn(20, end=lambda each: each.seq_behind(10), left_ns=10)
     assert (course.leg, course.begin_ns) == (1, 20)
     assert (course.end(0, tape), course.begin(1, tape), course.end(1, tape)) == (3, 3, 6)
 
 
 def test_no_leg_ends_behind_the_last_frame_that_is_played(tape: Tape) -> None:
     course = Course()
-    course.turn(0, end=lambda each: 1000)
+    course.turn(0, end=lambda each: 1000, left_ns=1000)
     assert course.end(0, tape) == 6
     tape.stop_ns = 20
     assert (course.end(0, tape), course.end(1, tape)) == (3, 3)
@@ -66,6 +66,6 @@ def test_only_the_last_few_legs_remember_their_playhead() -> None:
     course = Course()
     playhead = Playhead(Fraction(1), now_ns=0)
     for _ in range(CLOCKS_KEPT + 3):
-        course.turn(0, end=lambda each: 0, playhead=playhead)
+        course.turn(0, end=lambda each: 0, left_ns=0, playhead=playhead)
     remembered = [leg.playhead is playhead for leg in course.legs]
     assert remembered == [*[False] * 3, *[True] * CLOCKS_KEPT, False]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -195,6 +195,10 @@ class Line:
     def end(self) -> int:
         return max((min(ROWS[market][-1].at, self.stop) for market in self.markets), default=-1)
 
+    @property
+    def tape_end(self) -> int:
+        return max(min(rows[-1].at, self.stop) for rows in ROWS.values())
+
     def due(self, market: str) -> int:
         if self.mode is Mode.MAX:
             return self.all_of(market)
@@ -204,7 +208,11 @@ class Line:
         """At a position, looking ahead anew."""
         self.pos, self.quiet, self.looks_from = Fraction(at), at, at
         self.awaiting: dict[int, tuple[int, int]] = {}
-        self.to_come = {market: [gap for gap in gaps if gap[1] > at] for market, gaps in GAPS.items()}
+        if sent:  # at another speed nothing comes again
+            come = self.to_come.items()
+            self.to_come = {market: [gap for gap in gaps if gap[0] > at] for market, gaps in come}
+        else:
+            self.to_come = {market: [gap for gap in gaps if gap[1] > at] for market, gaps in GAPS.items()}
         self.released = {market: self.rows(market, at if sent else at - 1) for market in ROWS}
 
     def turn(self, begin: int, left: int, ends: dict[str, int] | None) -> None:
@@ -233,7 +241,7 @@ class Line:
     def skips(self) -> Iterator[Come]:
         for market in sorted(self.markets):
             if gaps := self.to_come[market]:
-                start = max(gaps[0][0], self.looks_from)
+                start = max(gaps[0][0], self.quiet)  # no moment is left out twice
                 to = min([gaps[0][1], *self.frames(start)[:1]]) if self.options.gaps is Gaps.SKIP else start
                 yield start, partial(self.skip, start, to, market)
         cap = self.options.idle_cap_ns
@@ -503,7 +511,8 @@ class Playing(RuleBasedStateMachine):
         assert timeline is not None
         line = self.lines.get(timeline)
         if line is None or line.over:
-            line = self.lines[timeline] = Line(self.options, self.window)
+            options = self.options if line is None else line.options  # a speed that was set stays
+            line = self.lines[timeline] = Line(options, self.window)
         line.markets.add(market)
         (cursor,) = [entry.cursor for entry in entries if entry.kind == "authenticated"]
         assert cursor is not None
@@ -706,6 +715,7 @@ class Playing(RuleBasedStateMachine):
             line.passed[market] = max(line.passed.get(market, (0, -1)), (len(line.legs) - 1, here))
         steering.set_speed(timeline, wanted, self.now_ns)
         line.mode, line.factor = wanted.mode, wanted.factor
+        line.options = replace(line.options, speed=wanted)
         if was_driven and line.driven:
             line.awaiting = {}
         elif not before is line.mode is Mode.PACED:
@@ -733,7 +743,7 @@ class Playing(RuleBasedStateMachine):
         ends = None if free else {market: line.due(market) for market in ROWS}
         steering.seek(timeline, ms * MS, self.now_ns)
         line.finished = False
-        line.turn(max(ms * MS, line.begin), -1 if free else floor(line.pos), ends)
+        line.turn(max(min(ms * MS, line.tape_end + 1), line.begin), -1 if free else floor(line.pos), ends)
         self._look_again(timeline, line)
 
     @precondition(lambda self: self.lines)
@@ -762,10 +772,13 @@ class Playing(RuleBasedStateMachine):
             return
         line.paused = line.paused or (stand and not line.driven)
         steering.step(timeline, self.now_ns, duration_ns=ms * MS, stand=stand)
+        here = floor(line.pos)
+        target = max(min(here + ms * MS, line.tape_end), here)  # no further than the tape goes
         if line.driven:
-            line.go_to(floor(line.pos) + ms * MS)
+            line.go_to(target)
         else:
-            line.passes(Fraction(ms * MS))
+            line.pos = Fraction(here)
+            line.passes(Fraction(target - here))
         self._look_again(timeline, line)
 
     # -- what holds all the time

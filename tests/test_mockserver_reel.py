@@ -397,19 +397,18 @@ def frames(reel: Reel, until: int) -> int:
 def test_each_leg_is_walked_to_its_end_before_the_next(busy: Teller) -> None:
     course = Course()
     reel = reel_of(busy, "T.*", course=course)
-    course.turn(90, end=lambda tape: 4)
-    course.turn(95, end=lambda tape: tape.last_seq + 1)
+    course.turn(90, end=lambda tape: 4, left_ns=0)
+    course.turn(95, end=lambda tape: tape.last_seq + 1, left_ns=0)
     assert frames(reel, cursor_of(2, 98)) == 3 + 11 + 2
     assert reel.cursor == cursor_of(2, 98)
     assert reel.turned == {}
-    assert reel.sent_on_leg == 2
 
 
 def test_who_is_beyond_the_end_of_a_leg_that_was_left_turns_where_it_is(busy: Teller) -> None:
     course = Course()
     reel = reel_of(busy, "T.*", course=course)
     assert frames(reel, 11) == 10
-    course.turn(50, end=lambda tape: 0)
+    course.turn(50, end=lambda tape: 0, left_ns=0)
     assert frames(reel, cursor_of(1, 52)) == 1
     assert reel.turned == {0: 11}
 
@@ -417,7 +416,7 @@ def test_who_is_beyond_the_end_of_a_leg_that_was_left_turns_where_it_is(busy: Te
 def test_what_is_said_on_a_later_leg_comes_behind_all_before_it(busy: Teller) -> None:
     course = Course()
     reel = reel_of(busy, "T.*", course=course)
-    course.turn(99, end=lambda tape: 3)
+    course.turn(99, end=lambda tape: 3, left_ns=0)
     reel.say(b"later", at=cursor_of(1, 101))
     batches = list(drain(reel, cursor_of(1, 1000), FOREVER))
     assert [batch.frames for batch in batches] == [2, 1, 0, 1]
@@ -467,7 +466,7 @@ def test_the_backlog_is_counted_no_further_than_it_matters(busy: Teller) -> None
 def test_on_a_leg_that_was_left_all_of_it_is_due(busy: Teller) -> None:
     course = Course()
     reel = reel_of(busy, "T.*", size=1000, course=course)
-    course.turn(0, end=lambda tape: tape.last_seq + 1)
+    course.turn(0, end=lambda tape: tape.last_seq + 1, left_ns=0)
     assert (
         reel.backlog(cursor_of(1, 0), most=FOREVER) == reel.backlog(FOREVER, most=FOREVER) == 100 * FRAME + 29
     )

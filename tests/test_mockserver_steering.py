@@ -180,7 +180,7 @@ def test_between_step_and_lockstep_nothing_moves_and_nobody_is_waited_for(tapes:
     client = Client(tapes, 1, "T.A")
     timeline = playing(tapes, LOCKSTEP, client)
     timeline.tick(0)
-    assert timeline.lockstep.expects(1)
+    assert timeline.lockstep.expects(1, 1 << 60)
     assert client.reads(timeline, 0) == 1
     steering.set_speed(timeline, STEP, 1)
     assert not timeline.lockstep.waiting

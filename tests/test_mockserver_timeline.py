@@ -25,6 +25,9 @@ from tickdeck.mockserver.timelines import Timelines
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
 SETTLE = 50
+FAR = 1 << 60
+"""A cursor behind every frame of a first leg."""
+
 END = 90
 """The position of the tape's last frame: ten trades of A and B, 10 ns apart, in stocks."""
 
@@ -459,19 +462,6 @@ def test_an_outage_that_is_skipped_takes_no_time_however_late_that_is_noticed(wi
     assert kinds(timeline.tick(66)) == ["gap", "finished"]
 
 
-@pytest.mark.parametrize(
-    ("cursor", "lost"),
-    [(0, (6, 50)), (5, (6, 50)), (6, (9, 80)), (9, None)],
-)
-def test_a_connection_is_lost_at_the_first_outage_behind_its_cursor(
-    with_gaps: Tapes, cursor: int, lost: tuple[int, int] | None
-) -> None:
-    one = Client(Reel(Cutter(with_gaps.of("stocks")), cursor=0))
-    timeline = started(with_gaps, one, gaps=Gaps.DISCONNECT)
-    timeline.tick(0)
-    assert timeline.lost_behind(one, cursor) == lost
-
-
 def test_a_window_is_played_from_its_beginning_to_its_end(tapes: Tapes, client: NewClient) -> None:
     tapes.cut_to(25, 60)
     one = client()
@@ -498,7 +488,7 @@ def test_a_window_begins_and_ends_at_the_same_frames_without_a_clock(
     frames = 0
     for now_ns in range(10):
         timeline.tick(now_ns)
-        timeline.ponged(1)
+        timeline.ponged(1, FAR)
         if speed is STEP:
             timeline.release_next(now_ns)
         while (batch := one.reel.take(timeline.due(one, now_ns))) is not None:
@@ -521,10 +511,10 @@ def test_lockstep_goes_on_when_all_that_were_sent_the_frame_have_answered(
     timeline.tick(0)
     stocks = tapes.of("stocks")
     assert timeline.due(one, 0) == stocks.seq_behind(0)
-    timeline.ponged(1)
+    timeline.ponged(1, FAR)
     timeline.tick(1)
     assert timeline.due(one, 1) == stocks.seq_behind(0)
-    timeline.ponged(2)
+    timeline.ponged(2, FAR)
     timeline.tick(2)
     assert (timeline.due(one, 2), timeline.position(2)) == (stocks.seq_behind(10), 10)
 
@@ -549,7 +539,7 @@ def test_who_leaves_lockstep_is_waited_for_no_more(tapes: Tapes, client: NewClie
     timeline.join(two, 0, connected_ns=0)
     two.wants("T.A")
     timeline.tick(0)
-    timeline.ponged(1)
+    timeline.ponged(1, FAR)
     timeline.leave(two, 1, by_server=False)
     assert timeline.position(1) == 10
 
