@@ -150,7 +150,7 @@ def _summary_fields(payload: bytes | memoryview) -> tuple[Fields, int]:
 
 
 def _part(fields: Fields, key: str, payload: memoryview, start: int) -> tuple[bytes | memoryview, int]:
-    """A part, decompressed or as it lies in the payload, and where it ends."""
+    """A part, decompressed (as bytes) or as it lies in the payload (a view), and where it ends."""
     described = fields.integers(key)
     if len(described) != 3 or min(described) < 0 or described[2] > MAX_PAYLOAD:
         raise FormatError(f"the {key} of a chunk are not described as they should be")
@@ -181,7 +181,7 @@ def decode_chunk(payload: bytes | memoryview, *, within: Within = nullcontext) -
     described = columns.items("lanes")
     lanes = read_lanes(described, memoryview(blob), channels=len(channels), most=MAX_EVENTS, within=within)
     side = Side(columns, bytes(blob[sum(len(lane.view) for lane in lanes) :]), within)
-    chunk = Chunk(fields.integer("number"), channels, lanes, side, len(blob))
+    chunk = Chunk(fields.integer("number"), channels, lanes, side, len(blob), costly=type(blob) is bytes)
     if chunk.frames + len(side) != records:
         raise FormatError(f"a chunk of {records} records holds {chunk.frames + len(side)}")
     return chunk
