@@ -134,6 +134,11 @@ class Session:
             self._ping_due = batch.frames > 0 and self._is_in_lockstep()
         return batch
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether to take more at this moment would surely be in vain."""
+        return not self._ping_due and self._lost_at is None and self.reel.caught_up
+
     def wake_ns(self) -> int | None:
         """The clock reading at which something will be due; ``None`` if nothing is foreseen."""
         timeline = self.timeline
