@@ -16,7 +16,7 @@ the tape by `tickdeck.mockserver.reel`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -87,8 +87,8 @@ class Tape:
         """Who has which channel."""
         return self._ownership
 
-    @property
-    def channels(self) -> dict[str, int]:
+    @cached_property
+    def channels(self) -> Mapping[str, int]:
         """Events by channel over all its tracks, those that came twice included."""
         counts: dict[str, int] = {}
         for track in self._tracks.values():
