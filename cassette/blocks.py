@@ -20,8 +20,8 @@ import enum
 import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
-from zlib import crc32
 
+from tickdeck.cassette.checksum import crc32
 from tickdeck.cassette.errors import FormatError, NewerFormatError
 
 MAGIC: Final = b"\x89TDK\r\n\x1a\n"
@@ -165,6 +165,23 @@ def read_block(source: ByteSource, position: int, end: int | None = None) -> Blo
     if isinstance(found, Damage):
         raise FormatError(f"damaged at byte {position}: {found.reason}", at=position)
     return found
+
+
+def whole_block(source: ByteSource, position: int, size: int) -> tuple[int, memoryview] | None:
+    """Kind and payload of the block of this size that lies here, by one read and without a copy.
+
+    ``None`` when it is not sound, or not of this size: `read_block` says what is wrong.
+    """
+    data = source.read_at(position, size)
+    if len(data) != size or size < HEAD_SIZE:
+        return None
+    sync, kind, _, length = _HEAD.unpack_from(data)
+    if sync != SYNC or length != size - HEAD_SIZE or length > MAX_PAYLOAD:
+        return None
+    payload = memoryview(data)[HEAD_SIZE:]
+    if crc32(payload, crc32(data[: _HEAD.size])) != _CHECK.unpack_from(data, _HEAD.size)[0]:
+        return None
+    return kind, payload
 
 
 def _try_block(source: ByteSource, position: int, end: int) -> Block | Damage:

@@ -19,13 +19,14 @@ from struct import Struct
 from typing import Final, overload
 
 from tickdeck.cassette.blocks import MAX_PAYLOAD
+from tickdeck.cassette.channeltable import ChannelTable
 from tickdeck.cassette.chunks import Chunk, ChunkRef, in_full, records_of, ref_of
 from tickdeck.cassette.codec import encode_row, record_of
 from tickdeck.cassette.columns import pack_column, starts_of
 from tickdeck.cassette.compression import LEVEL, restore, squeeze
 from tickdeck.cassette.errors import FormatError, UsageError
 from tickdeck.cassette.indexing import STATUS, Event, Indexer
-from tickdeck.cassette.lanes import ChannelIds, LaneBuilder, lane_columns, store, stored
+from tickdeck.cassette.lanes import ChannelIds, LaneBuilder, lane_columns, store
 from tickdeck.cassette.packing import BIG, Fields, pack, unpack
 from tickdeck.cassette.records import TEXT, Frame, Record, Sender
 from tickdeck.cassette.storedlanes import Within, read_lanes, stored_column, stored_rows
@@ -83,7 +84,7 @@ def encode_chunk(chunk: Chunk, *, indexer: str = "", revision: int = 0, level: i
     rows = [encode_row(record) for record in chunk.side]
     columns = pack(
         {
-            "channels": store(pack(chunk.channels), level),
+            "channels": store(pack(tuple(chunk.channels)), level),
             "lanes": [lane_columns(lane, level) for lane in chunk.lanes],
             "side": store(pack_column([len(row) for row in rows]), level),
         }
@@ -118,15 +119,9 @@ def _payload(chunk: Chunk, indexed: tuple[str, int], columns: bytes, blob: bytes
     return b"".join((_LENGTH.pack(len(summary)), summary, columns_stored, blob_stored))
 
 
-def read_summary(payload: bytes) -> tuple[Summary, Fields, int]:
-    """The summary of a chunk's payload, its other fields, and where the parts begin."""
-    if len(payload) < _LENGTH.size:
-        raise FormatError("a chunk is cut short")
-    (length,) = _LENGTH.unpack_from(payload)
-    start = _LENGTH.size + length
-    if start > len(payload):
-        raise FormatError("the summary of a chunk is cut short")
-    fields = Fields(unpack(payload[_LENGTH.size : start]), "the summary of a chunk")
+def read_summary(payload: bytes) -> Summary:
+    """The summary of a chunk's payload."""
+    fields, _ = _summary_fields(payload)
     ref = ChunkRef(
         fields.integer("number"),
         -1,
@@ -140,11 +135,22 @@ def read_summary(payload: bytes) -> tuple[Summary, Fields, int]:
         fields.integer("body_parts"),
         fields.integers("tracks"),
     )
-    return Summary(ref, fields.text("indexer"), fields.integer("revision")), fields, start
+    return Summary(ref, fields.text("indexer"), fields.integer("revision"))
 
 
-def _part(fields: Fields, key: str, payload: bytes, start: int) -> tuple[bytes | memoryview, int]:
-    """A part, decompressed or as it lies in the payload, and where it ends."""
+def _summary_fields(payload: bytes | memoryview) -> tuple[Fields, int]:
+    """The fields of a chunk's summary, and where the parts begin."""
+    if len(payload) < _LENGTH.size:
+        raise FormatError("a chunk is cut short")
+    (length,) = _LENGTH.unpack_from(payload)
+    start = _LENGTH.size + length
+    if start > len(payload):
+        raise FormatError("the summary of a chunk is cut short")
+    return Fields(unpack(payload[_LENGTH.size : start]), "the summary of a chunk"), start
+
+
+def _part(fields: Fields, key: str, payload: memoryview, start: int) -> tuple[bytes | memoryview, int]:
+    """A part, decompressed (as bytes) or as it lies in the payload (a view), and where it ends."""
     described = fields.integers(key)
     if len(described) != 3 or min(described) < 0 or described[2] > MAX_PAYLOAD:
         raise FormatError(f"the {key} of a chunk are not described as they should be")
@@ -152,32 +158,32 @@ def _part(fields: Fields, key: str, payload: bytes, start: int) -> tuple[bytes |
     end = start + stored
     if end > len(payload):
         raise FormatError(f"the {key} of a chunk are cut short")
-    return restore(method, memoryview(payload)[start:end], size), end
+    return restore(method, payload[start:end], size), end
 
 
-def decode_chunk(payload: bytes, *, within: Within = nullcontext) -> Chunk:
+def decode_chunk(payload: bytes | memoryview, *, within: Within = nullcontext) -> Chunk:
     """The chunk of a block's payload; FormatError when it does not hold together.
 
     What lies in its columns and on its side is unpacked, and found unsound, when it
     is asked for; such errors pass through ``within`` then. See `check_chunk`.
     """
-    summary, fields, start = read_summary(payload)
-    columns_part, start = _part(fields, "columns", payload, start)
-    blob, start = _part(fields, "blob", payload, start)
-    if start != len(payload):
+    view = memoryview(payload)
+    fields, start = _summary_fields(view)
+    records = fields.integer("records", low=1)
+    columns_part, start = _part(fields, "columns", view, start)
+    blob, start = _part(fields, "blob", view, start)
+    if start != len(view):
         raise FormatError("a chunk is followed by bytes that belong to nothing")
-    columns = Fields(unpack(bytes(columns_part)), "the columns of a chunk")
-    channels = Fields({"channels": unpack(stored(columns, "channels"))}, "a chunk").texts("channels")
-    if channels[:1] != (STATUS,):
-        raise FormatError("the channel table of a chunk does not begin with the empty name")
-    if len(blob) > MAX_SHARED and summary.ref.records > 1:
-        raise FormatError(f"a chunk of {summary.ref.records} records has a blob of {len(blob)} bytes")
+    columns = Fields(columns_part, "the columns of a chunk")
+    channels = ChannelTable(columns, within)
+    if len(blob) > MAX_SHARED and records > 1:
+        raise FormatError(f"a chunk of {records} records has a blob of {len(blob)} bytes")
     described = columns.items("lanes")
     lanes = read_lanes(described, memoryview(blob), channels=len(channels), most=MAX_EVENTS, within=within)
     side = Side(columns, bytes(blob[sum(len(lane.view) for lane in lanes) :]), within)
-    chunk = Chunk(summary.ref.number, channels, lanes, side, len(blob))
-    if chunk.frames + len(side) != summary.ref.records:
-        raise FormatError(f"a chunk of {summary.ref.records} records holds {chunk.frames + len(side)}")
+    chunk = Chunk(fields.integer("number"), channels, lanes, side, len(blob), costly=type(blob) is bytes)
+    if chunk.frames + len(side) != records:
+        raise FormatError(f"a chunk of {records} records holds {chunk.frames + len(side)}")
     return chunk
 
 
@@ -185,6 +191,7 @@ def check_chunk(chunk: Chunk) -> None:
     """Unpack all there is; FormatError where something is unsound."""
     for lane in chunk.lanes:
         in_full(lane)
+    tuple(chunk.channels)
     tuple(chunk.side)
 
 

@@ -131,15 +131,18 @@ def in_full(lane: Lane) -> BuiltLane:
 class Chunk:
     """One decoded chunk: ``channels[0]`` is always `tickdeck.cassette.indexing.STATUS`.
 
-    The rows of a side that was read are decoded when first asked for, as a lane's columns are.
-    ``size`` is the bytes that it was read from; 0 if it was made in memory.
+    The names of channels and the rows of a side that were read are decoded when first asked for, as a
+    lane's columns are.
+    ``size`` is the bytes that it was read from; 0 if it was made in memory. ``costly``: to make it takes
+    longer than to hand it from thread to thread, as where bytes had to be decompressed.
     """
 
     number: int
-    channels: tuple[str, ...]
+    channels: Sequence[str]
     lanes: tuple[Lane, ...]
     side: Sequence[Record]
     size: int = field(default=0, compare=False)
+    costly: bool = field(default=True, compare=False)
 
     @property
     def frames(self) -> int:

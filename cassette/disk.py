@@ -9,8 +9,9 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -135,6 +136,20 @@ def rename_without_replacing(disk: Disk, source: Path, target: Path) -> None:
         disk.unlink(source)
 
 
+def _reader(file: FileIO) -> Callable[[int, int], bytes]:
+    """What reads so many bytes from a position of a file, whichever thread asks."""
+    if hasattr(os, "pread"):
+        return lambda size, position: os.pread(file.fileno(), size, position)
+    lock = threading.Lock()
+
+    def seek_and_read(size: int, position: int) -> bytes:
+        with lock:
+            file.seek(position)
+            return file.read(size) or b""
+
+    return seek_and_read
+
+
 class FileBytes:
     """A file as a byte source, as long as it is at this moment; may be read by several threads."""
 
@@ -151,20 +166,20 @@ class FileBytes:
         except OSError as error:
             raise StorageError(f"cannot read {path.name}: {_reason(error)}") from error
         self.size = os.fstat(self._file.fileno()).st_size
-        self._lock = threading.Lock()
+        self._read = _reader(self._file)
 
     def read_at(self, position: int, size: int) -> bytes:
         """At most ``size`` bytes from ``position``; fewer only at the end."""
         wanted = max(0, min(size, self.size - position))
         try:
-            with self._lock:
-                self._file.seek(position)
-                data = self._file.read(wanted)
-                while data and len(data) < wanted and (more := self._file.read(wanted - len(data))):
-                    data += more
+            data = self._read(wanted, position)
+            while (
+                data and len(data) < wanted and (more := self._read(wanted - len(data), position + len(data)))
+            ):
+                data += more
         except OSError as error:
             raise StorageError(f"cannot read {self._path.name}: {_reason(error)}") from error
-        return data or b""
+        return data
 
     def close(self) -> None:
         self._file.close()

@@ -48,7 +48,7 @@ class _Budget:
         return value
 
 
-def unpack(data: bytes) -> object:
+def unpack(data: bytes | memoryview) -> object:
     """The value; text that is no UTF-8 comes back with surrogate escapes, as it was given."""
     count = None if len(data) < _HARMLESS else _Budget().spend
     try:
@@ -70,11 +70,15 @@ def unpack(data: bytes) -> object:
     return value
 
 
+def _is_integer(value: object) -> bool:
+    return type(value) is int and -BIG < value < BIG
+
+
 class Fields:
     """A msgpack map, read by name and type; ``what`` names it in errors."""
 
-    def __init__(self, data: bytes | object, what: str) -> None:
-        value = unpack(data) if isinstance(data, bytes) else data
+    def __init__(self, data: bytes | memoryview | object, what: str) -> None:
+        value = unpack(data) if isinstance(data, bytes | memoryview) else data
         if not isinstance(value, dict):
             raise FormatError(f"{what} is not a map")
         self._values: Mapping[object, object] = value
@@ -123,7 +127,7 @@ class Fields:
 
     def integers(self, key: str) -> tuple[int, ...]:
         items = self.items(key)
-        if not all(type(item) is int and -BIG < item < BIG for item in items):
+        if not all(map(_is_integer, items)):
             raise self._wrong(key)
         return tuple(cast("list[int]", items))
 

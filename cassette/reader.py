@@ -29,6 +29,7 @@ from tickdeck.cassette.blocks import (
     read_block,
     read_ending,
     scan,
+    whole_block,
 )
 from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, read_summary
 from tickdeck.cassette.chunks import Chunk, ChunkRef, records_of, ref_of
@@ -97,8 +98,12 @@ class Cassette:
         loose = self._contents.loose.get(number)
         if loose is not None:
             return loose
-        with named(self.name):
-            return read_chunk(self._source, self._contents.refs[number], self.name)
+        try:
+            ref = self._contents.refs[number]
+        except FormatError:
+            with named(self.name):
+                raise
+        return read_chunk(self._source, ref, self.name)
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk in turn; one is in memory at a time."""
@@ -171,12 +176,22 @@ def _within(name: str, position: int) -> Iterator[None]:
 
 def read_chunk(source: ByteSource, ref: ChunkRef, name: str) -> Chunk:
     """The chunk that a reference names; errors, also those found later in its columns, begin with ``name``."""
-    block = expect(source, ref.position, Kind.CHUNK)
-    with located(ref.position):
-        chunk = decode_chunk(block.payload, within=partial(_within, name, ref.position))
+    within = partial(_within, name, ref.position)
+    try:
+        chunk = decode_chunk(_chunk_payload(source, ref), within=within)
         if chunk.number != ref.number:
             raise FormatError(f"chunk {chunk.number} lies where chunk {ref.number} should")
+    except FormatError:
+        with within():
+            raise
     return chunk
+
+
+def _chunk_payload(source: ByteSource, ref: ChunkRef) -> bytes | memoryview:
+    found = whole_block(source, ref.position, ref.size)
+    if found is not None and found[0] == Kind.CHUNK:
+        return found[1]
+    return expect(source, ref.position, Kind.CHUNK).payload
 
 
 def expect(source: ByteSource, position: int, kind: Kind) -> Block:
@@ -281,7 +296,7 @@ def _scan_refs(source: ByteSource, start: int, ahead: set[int]) -> Iterator[Chun
         if block.kind != Kind.CHUNK:
             continue
         with located(block.position):
-            ref = read_summary(block.payload)[0].ref
+            ref = read_summary(block.payload).ref
             if ref.number != number:
                 raise FormatError(f"chunk {ref.number} lies where chunk {number} should")
         yield replace(ref, position=block.position, size=block.end - block.position)

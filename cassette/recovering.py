@@ -141,7 +141,7 @@ class Salvager:
         self._last_seq = fields.integer("last_seq", low=-1)
 
     def _note_chunk(self, block: Block) -> None:
-        self._numbers.add(read_summary(block.payload)[0].ref.number)
+        self._numbers.add(read_summary(block.payload).ref.number)
         self._chunks.append(block.position)
 
     def _note_index(self, block: Block) -> None:

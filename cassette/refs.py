@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import overload
 
 from tickdeck.cassette.chunks import ChunkRef
@@ -97,10 +98,10 @@ class Refs(Sequence[ChunkRef]):
         return self._ref(range(self._count)[number])
 
     def _ref(self, number: int) -> ChunkRef:
-        position, size, records, first, last, low, high, interactions, parts = (
-            column[number] for column in self._columns
-        )
         tracks = self._track_sets[self._chosen[number]]
+        position, size, records, first, last, low, high, interactions, parts = map(
+            itemgetter(number), self._columns
+        )
         return ChunkRef(number, position, size, records, first, last, low, high, interactions, parts, tracks)
 
 

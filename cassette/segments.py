@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-from zlib import crc32
 
 from tickdeck.cassette.blocks import (
     OPENING_SIZE,
@@ -21,6 +20,7 @@ from tickdeck.cassette.blocks import (
     read_block,
     scan,
 )
+from tickdeck.cassette.checksum import crc32
 from tickdeck.cassette.codec import decode_row
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.header import pack_header

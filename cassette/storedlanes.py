@@ -50,11 +50,11 @@ _UNMATCHED: Final = "the posting lists of a lane do not match its events"
 
 
 class Bounds(NamedTuple):
-    """Where the frames and the events of a lane begin and end."""
+    """Where the frames of a lane begin, where its events end, and how long they are."""
 
     starts: Sequence[int]
-    event_starts: Sequence[int]
     event_ends: Sequence[int]
+    event_lengths: Sequence[int]
 
 
 def stored_column(fields: Fields, key: str, *, most: int) -> Sequence[int]:
@@ -127,15 +127,12 @@ class StoredLane:
             self._column("event_lengths", events, natural=True),
         )
         tails = self._column("tails", self.frames, natural=True)
-        steps = [0] * (2 * events)
-        steps[0::2], steps[1::2] = skips, lengths
-        edges = list(accumulate(steps))
-        begins, ends = edges[0::2], edges[1::2]
+        ends = list(accumulate(map(add, skips, lengths)))
         last_ends = ends if single else map(ends.__getitem__, map(sub, first_event[1:], repeat(1)))
         starts = [0, *map(add, last_ends, tails)]
         if starts[-1] != len(self.view):
             raise FormatError(_NOT_FILLED)
-        return Bounds(starts, begins, ends)
+        return Bounds(starts, ends, lengths)
 
     @_unpacked
     def payload_starts(self) -> Sequence[int]:
@@ -155,9 +152,9 @@ class StoredLane:
     def starts(self) -> Sequence[int]:
         return self.bounds.starts
 
-    @property
+    @cached_property
     def event_starts(self) -> Sequence[int]:
-        return self.bounds.event_starts
+        return list(map(sub, self.bounds.event_ends, self.bounds.event_lengths))
 
     @property
     def event_ends(self) -> Sequence[int]:

@@ -166,7 +166,7 @@ class Verification:
         self._taker = SurveyTaker(self._indexer)
 
     def _check_chunk(self, block: Block) -> None:
-        summary, _, _ = read_summary(block.payload)
+        summary = read_summary(block.payload)
         chunk = decode_chunk(block.payload)
         check_chunk(chunk)
         records = records_of(chunk)

@@ -14,9 +14,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from zlib import crc32
 
 from tickdeck.cassette.blocks import Kind, pack_block, pack_ending, pack_opening
+from tickdeck.cassette.checksum import crc32
 from tickdeck.cassette.chunkcodec import build_chunk, encode_chunk
 from tickdeck.cassette.chunks import ChunkRef, ref_of
 from tickdeck.cassette.codec import encode_row

@@ -6,6 +6,9 @@ slower half. Whoever asks for a chunk that is being decoded waits for that very
 decode; one that waits its turn is decoded where it is asked for, and an error is
 raised there, not in the thread. What was made ready and never asked for is dropped
 when the places for it are taken.
+
+To hand a chunk over wakes a thread twice, which costs more than to read one that is not
+compressed: while chunks are of that kind, none is made ready.
 """
 
 from __future__ import annotations
@@ -34,17 +37,24 @@ class Ahead:
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
         self._closed = False
+        self._worth_it = True
+        """Whether chunks, by the last one, are costly to make."""
 
     def __call__(self, number: int) -> Chunk:
         """Chunk ``number``; FormatError when it is damaged."""
-        with self._changed:
-            future = self._made.pop(number, None)
-        if future is None or future.cancel():  # nobody has begun with it
-            return self._decode(number)
-        return future.result()
+        future = None
+        if self._made:
+            with self._changed:
+                future = self._made.pop(number, None)
+        # Unless somebody has begun with it, it is made here.
+        chunk = self._decode(number) if future is None or future.cancel() else future.result()
+        self._worth_it = chunk.costly
+        return chunk
 
     def prepare(self, number: int) -> None:
         """Begin with chunk ``number`` soon, unless that was done; never waits."""
+        if not self._worth_it:
+            return
         with self._changed:
             if self._closed or number in self._made:
                 return

@@ -12,7 +12,7 @@ A `Cut` does not depend on who asks, so listeners of equal subscriptions share i
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, compress, repeat
 from typing import Final, Protocol
@@ -106,11 +106,14 @@ class WholeCut:
 class Verdicts(dict[str, bool]):
     """By channel, whether a set of channels lets its events through; worked out once a channel."""
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], channels: Iterable[str]) -> None:
+        """``channels``: those of the tape."""
         super().__init__()
         self._wanted = wanted
         self.by_name = wanted if not any(map(is_wildcard, wanted)) else None
         """The channels that are wanted, if each is named."""
+        self.everything = all(map(self.__getitem__, channels))
+        """Whether there is no other on the tape."""
 
     def __missing__(self, channel: str) -> bool:
         verdict = self[channel] = wants(self._wanted, channel)
@@ -137,7 +140,7 @@ class Cutter:
         view = self.tape.view(number)
         verdicts = self._verdicts.get(wanted)
         if verdicts is None:
-            verdicts = self._verdicts.keep(wanted, Verdicts(wanted))
+            verdicts = self._verdicts.keep(wanted, Verdicts(wanted, self.tape.channels))
         if self._all_wanted(view, verdicts):
             return WholeCut(view)  # it shares the view's bytes, so there is nothing to keep
         return self._cuts.keep((number, wanted), self._cut(view, verdicts))
@@ -156,9 +159,11 @@ class Cutter:
         return _ROW_WEIGHT * len(self.tape.channels)
 
     def _all_wanted(self, view: View, verdicts: Verdicts) -> bool:
-        if len(view.lanes) != 1 or not all(map(verdicts.__getitem__, view.names[0])):
+        if len(view.lanes) != 1 or view.lanes[0].channel_ids[0] == 0:  # there are statuses among the events
             return False
-        return not self._is_contested(view.lanes[0], view.names[0])
+        if not verdicts.everything and not all(map(verdicts.__getitem__, view.names[0])):
+            return False
+        return not self.tape.ownership.contested or not self._is_contested(view.lanes[0], view.names[0])
 
     def _is_contested(self, lane: Lane, names: Sequence[str]) -> bool:
         ownership = self.tape.ownership

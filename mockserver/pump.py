@@ -162,12 +162,14 @@ class Pump:
                 return parts, b"", False, None
             self._account(batch, now_ns)
             if batch.ending is None and len(batch.wire) >= LARGE:
-                return parts, batch.wire, True, None
+                return parts, batch.wire, not self._session.caught_up, None
             if batch.wire:
                 parts.append(batch.wire)
             room -= len(batch.wire)
             if batch.ending is not None:
                 return parts, b"", False, batch.ending
+            if self._session.caught_up:
+                return parts, b"", False, None
             if not batch.wire:
                 break
         return parts, b"", True, None

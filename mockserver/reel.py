@@ -91,6 +91,8 @@ class Reel:
         self._said: deque[tuple[int, bytes | Change | Ending]] = deque()
         self._said_bytes = 0
         self._plays: tuple[tuple[int, frozenset[str]], bool] | None = None
+        self._until = cursor + 1
+        """The cursor up to which the tape could be taken when something last was."""
         self._stand(cursor)
 
     def begin_at(self, cursor: int, course: Course | None = None) -> None:
@@ -171,6 +173,7 @@ class Reel:
 
         ``None`` when there is nothing; `NOTHING_YET` when there may be more further on.
         """
+        self._until = until
         while True:
             due = min(until, self._said[0][0]) if self._said else until
             if (batch := self._data(due, limit)) is not None:
@@ -184,6 +187,11 @@ class Reel:
             if isinstance(thing, Ending):
                 return Batch(_closing(thing), 0, -1, ending=thing)
             self._apply(thing)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether what was taken last was all that might be, and is not the end."""
+        return not self._said and self._until <= self.cursor and self._seq <= self._tape.last_seq
 
     def due_ns(self) -> int | None:
         """A tape position before which there is nothing to send; ``None`` when there is nothing any more."""
@@ -266,13 +274,15 @@ class Reel:
         return Batch(cut.wire, cut.frames, position_ns, recorded=recorded)
 
     def _slice(self, cut: Cut, until: int, limit: int) -> Batch | None:
-        row = self._row
-        behind = bisect_left(cut.seqs, until, lo=row)
+        row, starts = self._row, cut.starts
+        behind = due = bisect_left(cut.seqs, until, lo=row)
         if behind <= row:
             return None
-        fits = bisect_right(cut.starts, cut.starts[row] + limit, lo=row) - 1
-        self._row = behind = max(row + 1, min(behind, fits))
-        self._seq = cut.seqs[behind - 1] + 1
+        if starts[behind] - starts[row] > limit:
+            behind = max(row + 1, bisect_right(starts, starts[row] + limit, lo=row) - 1)
+        self._row = behind
+        all_due = behind == due and until < self._tape.seq_after(self._piece)
+        self._seq = until if all_due else cut.seqs[behind - 1] + 1
         recorded = None if cut.recorded is None else _part(cut.recorded, row, behind)
         return Batch(_part(cut, row, behind), behind - row, cut.positions[row], recorded=recorded)
 

@@ -27,7 +27,7 @@ from tickdeck.dialects.effects import (
     Unsubscribed,
 )
 from tickdeck.mockserver.account import Account
-from tickdeck.mockserver.choices import AtEnd, SlowClient
+from tickdeck.mockserver.choices import AtEnd, Gaps, SlowClient
 from tickdeck.mockserver.course import leg_of
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
@@ -133,6 +133,13 @@ class Session:
             self.ending = batch.ending or self.ending
             self._ping_due = batch.frames > 0 and self._is_in_lockstep()
         return batch
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether to take more at this moment would surely be in vain."""
+        timeline = self.timeline
+        may_lose = timeline is not None and timeline.options.gaps is Gaps.DISCONNECT
+        return not self._ping_due and not may_lose and self.reel.caught_up
 
     def wake_ns(self) -> int | None:
         """The clock reading at which something will be due; ``None`` if nothing is foreseen."""

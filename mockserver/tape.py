@@ -16,7 +16,7 @@ the tape by `tickdeck.mockserver.reel`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -72,6 +72,8 @@ class Tape:
             for track in self._tracks.values()
             for name in (*track.channels, *(change.channel for change in track.holdings if change.held))
         )
+        self._between = 0, 0, BEGINNING
+        """From a position up to another there is no frame; the cursor behind it. All listeners ask for one moment."""
         self._bare: set[int] = set()
         """Pieces that were looked at and have no frame of this tape."""
 
@@ -85,8 +87,8 @@ class Tape:
         """Who has which channel."""
         return self._ownership
 
-    @property
-    def channels(self) -> dict[str, int]:
+    @cached_property
+    def channels(self) -> Mapping[str, int]:
         """Events by channel over all its tracks, those that came twice included."""
         counts: dict[str, int] = {}
         for track in self._tracks.values():
@@ -175,12 +177,18 @@ class Tape:
         """The cursor behind all frames at or before ``position_ns``."""
         if position_ns < 0:
             return BEGINNING
+        since_ns, until_ns, seq = self._between
+        if since_ns <= position_ns < until_ns:
+            return seq
         number = bisect_right(self._floors, position_ns, lo=1) - 1
         if number == self.pieces:
             return self.recorded_last_seq + 1
         view = self.view(number)
         row = bisect_right(view.positions, position_ns)
-        return view.seqs[row] if row < len(view.seqs) else self.seq_after(number)
+        if row == view.frames:
+            return self.seq_after(number)
+        self._between = position_ns, view.positions[row], view.seqs[row]
+        return view.seqs[row]
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""

@@ -150,8 +150,8 @@ class Shifter:
         mover = self.mover
         if mover is None or not mover.shift.ms:
             return chunk
-        lanes = tuple(moved_lane(lane, chunk.channels, mover) for lane in chunk.lanes)
-        return replace(chunk, lanes=lanes)
+        lanes = tuple(moved_lane(lane, tuple(chunk.channels), mover) for lane in chunk.lanes)
+        return replace(chunk, lanes=lanes, costly=True)
 
 
 def moved_lane(lane: Lane, channels: tuple[str, ...], mover: Mover) -> Lane:

@@ -35,7 +35,7 @@ class View:
     """
 
     def __init__(
-        self, number: int, channels: tuple[str, ...], lanes: Sequence[Lane], *, zero_ns: int, floor_ns: int
+        self, number: int, channels: Sequence[str], lanes: Sequence[Lane], *, zero_ns: int, floor_ns: int
     ) -> None:
         self.number = number
         self.channels = channels
@@ -77,7 +77,8 @@ class View:
     @cached_property
     def names(self) -> Sequence[Sequence[str]]:
         """By lane, the channels that occur in it, in the order of their numbers."""
-        return [list(map(self.channels.__getitem__, lane.channel_ids)) for lane in self.lanes]
+        channels = tuple(self.channels)
+        return [list(map(channels.__getitem__, lane.channel_ids)) for lane in self.lanes]
 
     @cached_property
     def numbers(self) -> Sequence[dict[str, int]]:

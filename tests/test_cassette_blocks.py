@@ -20,6 +20,7 @@ from tickdeck.cassette.blocks import (
     read_block,
     read_ending,
     scan,
+    whole_block,
 )
 from tickdeck.cassette.errors import FormatError
 
@@ -161,3 +162,21 @@ def test_any_truncation_leaves_the_blocks_before_it(payloads: list[bytes], cut: 
 
 def test_an_opening_is_twelve_bytes() -> None:
     assert len(pack_opening()) == OPENING_SIZE == 12
+
+
+def test_a_block_of_known_size_is_read_at_once_or_not_at_all() -> None:
+    data = b"before" + pack_block(Kind.CHUNK, b"payload") + b"behind"
+    size = len(data) - 12
+    assert whole_block(Bytes(data), 6, size) == (Kind.CHUNK, b"payload")
+    assert whole_block(Bytes(data), 6, size - 1) is None
+    assert whole_block(Bytes(data), 6, size + 1) is None
+    assert whole_block(Bytes(data), 5, size) is None
+    assert whole_block(Bytes(data), 6, 3) is None
+
+
+@given(st.integers(min_value=0))
+def test_a_block_of_known_size_with_a_flipped_byte_is_not_read(place: int) -> None:
+    data = bytearray(pack_block(Kind.CHUNK, b"payload"))
+    data[place % len(data)] ^= 0x10
+    kind_and_payload = whole_block(Bytes(bytes(data)), 0, len(data))
+    assert kind_and_payload is None

@@ -406,14 +406,13 @@ def test_a_file_that_does_not_open_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails_while_reading_is_one_sentence(deck: Deck) -> None:
-    class Broken:
-        def seek(self, position: int) -> None:
-            raise OSError(errno.EIO, "input/output error")
+    def broken(size: int, position: int) -> bytes:
+        raise OSError(errno.EIO, "input/output error")
 
     deck.record().seal()
     source = FileBytes(deck.path)
     source.close()
-    source._file = Broken()
+    source._read = broken
     with pytest.raises(
         StorageError, match=r"cannot read x\.cassette: the disk reports an input/output error"
     ):

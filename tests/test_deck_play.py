@@ -313,8 +313,9 @@ def test_lockstep_moves_by_itself_and_step_by_the_control_alone(seconds, speed):
 def two_clients(seconds, *flags):
     """What two clients of different keys were sent while both were connected, and the lines."""
     both = (
-        "import subprocess, sys; a, b = (subprocess.Popen([sys.executable, '-c', sys.argv[1], '3', key]) "
-        "for key in ('one', 'two')); sys.exit(a.wait() or b.wait())"
+        "import os, subprocess, sys; children = [subprocess.Popen([sys.executable, '-c', sys.argv[1], '3', key], "
+        "stdout=subprocess.PIPE) for key in ('one', 'two')]; said = [child.communicate()[0] for child in children]; "
+        "os.write(1, b''.join(said)); sys.exit(any(child.returncode for child in children))"
     )
     flags = ("--json", "--speed", "10", *flags, "--", sys.executable, "-c", both, CLIENT)
     done, lines = play(seconds, *flags)

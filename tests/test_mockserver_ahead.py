@@ -128,3 +128,24 @@ def test_a_server_that_prepared_nothing_has_no_thread(slow: Slow) -> None:
     ahead(1)
     assert threading.active_count() == before
     ahead.close()
+
+
+def test_while_chunks_cost_next_to_nothing_none_is_made_ready() -> None:
+    asked: list[int] = []
+
+    def decode(number: int) -> Chunk:
+        asked.append(number)
+        return Chunk(number, ("",), (), (), costly=number == 2)
+
+    ahead = Ahead(decode)
+    ahead(0)
+    ahead.prepare(1)
+    ahead.close()
+    assert asked == [0]
+    ahead = Ahead(decode)
+    ahead(0)
+    ahead(2)
+    ahead.prepare(3)
+    assert ahead(3).number == 3
+    ahead.close()
+    assert sorted(asked) == [0, 0, 2, 3]

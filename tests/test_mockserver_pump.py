@@ -27,6 +27,7 @@ class Script:
         self.wakes = wake_ns
         self.limits: list[int] = []
         self.paced = True
+        self.caught_up = False
 
     def deadline(self, batch: Batch) -> int | None:
         return batch.position_ns if self.paced else None
