@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from fractions import Fraction
 from typing import Final, NamedTuple
 
 import click
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.mockserver import moments
 
 _HIGHEST_PORT: Final = 65535
-_UNITS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
-_WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})+")
 
 
 def parse_duration(text: str) -> int:
     """Nanoseconds of ``50ms``, ``60s``, ``1h30m``; a bare number is seconds. else `ValueError`."""
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        text += "s"
-    if not _WHOLE.fullmatch(text):
+    ns = moments.parse_duration(text)
+    if ns is None:
         raise ValueError(text)
-    return int(sum(Fraction(amount) * _UNITS[unit] for amount, unit in _PIECE.findall(text)))
+    return ns
 
 
 def parse_address(text: str) -> tuple[str, int]:
