@@ -297,7 +297,7 @@ class Timeline:
     def _end(self, come: EndComing, head: PacedHead, now_ns: int) -> Entry:
         if self.options.at_end is not AtEnd.LOOP:
             self.finished = True
-            return self.entry("finished", now_ns)
+            return replace(self.entry("finished", now_ns), position_ns=come.position_ns)
         before = copy(head.playhead)
         head.playhead.skip(come.position_ns, self.tapes.begin_ns)
         return self._lap(now_ns, before)

@@ -69,7 +69,8 @@ def change(head: PacedHead, what: str, factor: Fraction, target: int, now_ns: in
         case "seek":
             head.move_to(target, now_ns)
         case "skip":
-            head.playhead.skip(1_000, 1_000 + target)
+            here = head.position(now_ns)
+            head.playhead.skip(here, here + target)
 
 
 @given(CHANGES)
