@@ -16,6 +16,8 @@ PART = ".part"
 
 def part_of(path: Path) -> Path:
     """The name of a recording before it is sealed."""
+    if not path.name:
+        raise UsageError("the name of a file is empty")
     return path.with_name(path.name + PART)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.readable import Readable
+from tickdeck.mockserver.choices import Channels, Clients, StartOn
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.tls import VARIABLES
 from tickdeck.paste import paste_lines
@@ -16,6 +17,13 @@ from tickdeck.words import count, duration, market_time, offset, size
 
 Line = Mapping[str, Any]
 MOST_CHANNELS: Final = 6
+
+_GATES: Final = {
+    StartOn.CONNECT: "when a client connects",
+    StartOn.AUTH: "when a client has authenticated",
+    StartOn.SUBSCRIBE: "with the first subscription",
+    StartOn.CONTROL: "when the control says resume",
+}
 
 
 class PlayWords:
@@ -45,7 +53,9 @@ class PlayWords:
             "gap": self._gap,
             "shifted": lambda line: f"every time is moved by {line['shift']}",
             "looped": lambda line: f"{_course(line)} begins lap {line['lap']}",
-            "control": lambda line: f"{_course(line)}: {_told(line)}",
+            "control": lambda line: (
+                f"{_course(line) if 'timeline' in line else 'the control'}: {_told(line)}"
+            ),
             "evicted": lambda line: f"{_who(line)} is one connection too many of its key, and has to go",
             "slow": lambda line: f"{_who(line)} does not keep up, and has to go",
             "finished": lambda line: f"{_course(line)} came to the end of the tape at {self._when(line)}",
@@ -104,7 +114,7 @@ def _trust(line: Line) -> list[str]:
 def _told(line: Line) -> str:
     """``seek +90s``, ``step 3 frames``: what the control was told."""
     words = [str(line["verb"])]
-    for name, unit in (("speed", ""), ("to", ""), ("frames", " frames")):
+    for name, unit in (("speed", ""), ("to", ""), ("frames", " frames"), ("request", ""), ("code", "")):
         if line.get(name) is not None:
             words.append(f"{line[name]}{unit}")
     if line.get("duration_ns") is not None:
@@ -140,12 +150,12 @@ def _ending(line: Line) -> str:
 
 def _gate(options: PlayOptions) -> str:
     match options.start_on:
-        case "connect" | "auth" | "subscribe":
-            return {"connect": "when a client connects", "auth": "when a client has authenticated"}.get(
-                options.start_on, "with the first subscription"
-            )
-        case channels:
-            return f"when {', '.join(getattr(channels, 'names', ()))} are held"
+        case Channels(names):
+            return f"when {', '.join(names)} are held"
+        case Clients(number):
+            return f"when {count(number, 'client')} hold a subscription"
+        case word:
+            return _GATES[word]
 
 
 def _report(line: Line) -> str:

@@ -81,9 +81,8 @@ class Controls:
     def speed(self, speed: str | float | Fraction, *, timeline: int | None = None) -> State:
         """Go on at another speed: a factor, ``max``, ``step`` or ``lockstep``; timelines to come start at it too."""
         wanted = parse_speed(speed)
-        shift = self._stage.options.time_shift
-        if shift is not None and shift.to is Target.NOW and wanted != REAL_TIME:
-            raise UsageError("the tape is moved to now, which needs speed 1")
+        if wanted != REAL_TIME:
+            self._leaves_now("speed")
         if timeline is None:
             self._stage.set_speed(wanted)
         for each in self._chosen(timeline):
@@ -94,6 +93,7 @@ class Controls:
     def seek(self, to: str, *, timeline: int | None = None) -> State:
         """Jump to a place on the tape."""
         moment = parse_moment("seek", to)
+        self._leaves_now("seek")
         for each in self._started(timeline):
             market = next(iter(sorted(each.markets)), None)
             steering.seek(each, self._stage.place(moment, market=market), self._now)
@@ -118,6 +118,7 @@ class Controls:
             raise UsageError(
                 f"a close frame has no code {code}; 1000 to 4999 are allowed, but 1004 to 1006 and 1015"
             )
+        _utf8(reason)
         if client is not None and client not in self._stage.connections:
             raise NotNowError(f"client {client} is not connected")
         for number, connection in list(self._stage.connections.items()):
@@ -258,6 +259,7 @@ class Controls:
             raise UsageError(f"{verb} takes 1 to {MOST_FRAMES} frames, not {frames}; a duration has no limit")
         wanted = frames if frames is not None else 1 if duration_ns is None else 0
         gone = 0
+        self._leaves_now(verb)
         chosen = self._started(timeline)
         for each in chosen:
             steering.need_hand(each, verb)
@@ -265,9 +267,15 @@ class Controls:
             done = steering.step(
                 each, self._now, frames=wanted, duration_ns=duration_ns or 0, stand=verb == "step"
             )
-            self._did(each, verb, frames=done, duration_ns=duration_ns)
+            self._did(each, verb, frames=done if wanted else None, duration_ns=duration_ns)
             gone += done
         return {**self.state(), "frames": None if frames is None and duration_ns is not None else gone}
+
+    def _leaves_now(self, verb: str) -> None:
+        """Refuse what would let events come from the future, where the tape was moved to now."""
+        shift = self._stage.options.time_shift
+        if shift is not None and shift.to is Target.NOW:
+            raise NotNowError(f"the tape is moved to now, and runs at speed 1 as it was: there is no {verb}")
 
     @property
     def _now(self) -> int:

@@ -272,10 +272,12 @@ class MockServer:
         self._resources = ExitStack()
 
     def __enter__(self) -> PlainMarket:
+        self._refuse_a_second()
         self._plain = _Thread(self._make_player())
         try:
             return self._plain.start()
         except BaseException:
+            self._plain = None
             self._resources.close()
             raise
 
@@ -284,14 +286,17 @@ class MockServer:
     ) -> None:
         assert self._plain is not None
         self._plain.stop()
+        self._plain = None
         self._resources.close()
 
     async def __aenter__(self) -> AsyncMarket:
+        self._refuse_a_second()
         self._player = self._make_player()
         try:
             await self._player.start()
         except BaseException:
             await self._player.stop()
+            self._player = None
             self._resources.close()
             raise
         return AsyncMarket(self._player, asyncio.get_running_loop())
@@ -301,7 +306,13 @@ class MockServer:
     ) -> None:
         assert self._player is not None
         await self._player.stop()
+        self._player = None
         self._resources.close()
+
+    def _refuse_a_second(self) -> None:
+        """One server at a time: who leaves would else end the other's."""
+        if self._plain is not None or self._player is not None:
+            raise UsageError("this MockServer is in use; make another one")
 
     def _make_player(self) -> Player:
         if not isinstance(self._given, str | Path | Sequence):

@@ -95,6 +95,9 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(1024)
+    except (UnicodeError, TypeError) as error:  # a name that is none, before anything was asked
+        listener.close()
+        raise UsageError(f"{host!r} is no name of a host") from error
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:

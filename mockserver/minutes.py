@@ -73,7 +73,7 @@ def run_facts(cassette: Readable, options: PlayOptions, tapes: Tapes) -> dict[st
         "at_end": options.at_end,
         "gaps": options.gaps,
         "idle_cap_ns": options.idle_cap_ns,
-        "time_shift": options.time_shift,
+        "time_shift": None if options.time_shift is None else str(options.time_shift.to),
         "profile": options.profile,
         "not_entitled": list(options.not_entitled),
     }

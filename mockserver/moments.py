@@ -132,20 +132,21 @@ def _next_showing(
     """The first position at or behind the zero at which the clock in ``zone`` shows the time of day.
 
     On a tape of several days it may be on a later one: a day that was not recorded
-    at that time has no such position of its own.
+    at that time has no such position of its own. Where none was, it is that of the
+    first day, before the zero or behind the end.
     """
     day = datetime.fromtimestamp(zero_wall_ns // 10**9, tz=UTC).astimezone(zone).date()
-    first = _at(day, clock_ns, zone)
+    first = shown = _at(day, clock_ns, zone)
     if first < zero_wall_ns:
-        day, first = day + timedelta(days=1), _at(day + timedelta(days=1), clock_ns, zone)
-    shown = first
+        day += timedelta(days=1)
+        shown = _at(day, clock_ns, zone)
     while shown <= end_wall_ns:
         position_ns = position_at(shown)
         if position_at(shown + 1) > position_ns:  # the clock ran on here: it was recorded
             return position_ns
         day += timedelta(days=1)
         shown = _at(day, clock_ns, zone)
-    return position_at(first)
+    return first - zero_wall_ns if first < zero_wall_ns else position_at(first)
 
 
 def _at(day: date, clock_ns: int, zone: tzinfo) -> int:

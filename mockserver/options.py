@@ -25,7 +25,7 @@ from tickdeck.mockserver.choices import (
 from tickdeck.mockserver.moments import Moment, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
 from tickdeck.mockserver.shelf import Repeats
-from tickdeck.mockserver.timeshift import TimeShift, parse_time_shift
+from tickdeck.mockserver.timeshift import Target, TimeShift, parse_time_shift
 
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -130,6 +130,9 @@ class OptionWords(TypedDict, total=False):
 
 def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
     """`PlayOptions` from the words a person uses; `UsageError` for a word, or a pair of them, that makes no sense."""
+    if unknown := sorted(words.keys() - OptionWords.__annotations__.keys()):
+        known = ", ".join(sorted(OptionWords.__annotations__))
+        raise UsageError(f"there is no option {unknown[0]}; there are {known}")
     keys, cap, repeats = words.get("keys"), words.get("idle_cap"), words.get("repeats")
     speed, shift = parse_speed(words.get("speed", 1)), words.get("time_shift")
     options = PlayOptions(
@@ -147,9 +150,9 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
         stubs=dict(words.get("stubs", {})),
         profile=words.get("profile"),
-        good_keys=None if keys is None else frozenset(keys),
-        bad_keys=frozenset(words.get("reject_keys", ())),
-        not_entitled=tuple(words.get("not_entitled", ())),
+        good_keys=None if keys is None else frozenset(_names("keys", keys)),
+        bad_keys=frozenset(_names("reject keys", words.get("reject_keys", ()))),
+        not_entitled=_names("not entitled", words.get("not_entitled", ())),
         max_connections=_at_least_one("max connections", words.get("max_connections")),
         slow_client=_choice(SlowClient, "slow client", words.get("slow_client", "wait")),
         feed=words.get("feed"),
@@ -169,8 +172,16 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
 
 
 def _refuse_nonsense(options: PlayOptions) -> None:
-    if options.event_loop is EventLoop.UVLOOP and options.tls:
+    if options.event_loop is EventLoop.UVLOOP and (options.tls or options.tls_cert):
         raise UsageError("tls is served on asyncio's event loop alone; leave event loop at asyncio")
+    if not options.host:
+        raise UsageError("host must be a name or an address, not empty")
+    skips = options.idle_cap_ns is not None or options.gaps is Gaps.SKIP
+    if options.time_shift is not None and options.time_shift.to is Target.NOW and skips:
+        raise UsageError(
+            "time shift now needs the tape as long as it was: with idle cap or gaps skip events would "
+            "come from the future; use today or a duration"
+        )
     if options.idle_cap_ns == 0:
         raise UsageError("idle cap must be above zero; speed max waits for nothing")
     if not 0 <= options.port <= 65535:
@@ -212,6 +223,14 @@ def _at_least_one(what: str, number: int | None) -> int | None:
     if number is not None and number < 1:
         raise UsageError(f"{what} must be 1 or more, not {number}")
     return number
+
+
+def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Several texts, or one alone, which is no sequence of its letters."""
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{what} must be texts, not {names!r}")
+    return names
 
 
 def _moment(what: str, text: str | None) -> Moment | None:

@@ -200,8 +200,9 @@ class Stage:
             touched.add(entry.timeline)
             if entry.kind == "authenticated" and self.options.max_connections is not None:
                 self._evict(entry)
-        for timeline in self.timelines:
-            if timeline.number in touched:
+        for number in touched:
+            timeline = None if number is None else self.timelines.numbered(number)
+            if timeline is not None:
                 self.look(timeline)
         if touched:
             self.changed.set()

@@ -64,6 +64,8 @@ def stubs_of(laid: Mapping[str, str | bytes]) -> Stubs:
 
 
 def _from_file(request: str, path: Path) -> Stub:
+    if path.exists() and not path.is_file():
+        raise UsageError(f"the stub for {request} cannot be read: {path} is no plain file")
     try:
         body = path.read_bytes()
     except OSError as error:

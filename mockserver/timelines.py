@@ -19,6 +19,7 @@ class Timelines:
         self.options = options
         self._tapes = tapes
         self._by_name: dict[str, Timeline] = {}
+        self._by_number: dict[int, Timeline] = {}
         self._newest: dict[str, str] = {}
         self._armed = False
 
@@ -44,17 +45,19 @@ class Timelines:
 
     def numbered(self, number: int) -> Timeline | None:
         """A timeline by its number."""
-        return next((timeline for timeline in self if timeline.number == number), None)
+        return self._by_number.get(number)
 
     def clear(self) -> None:
         """Forget them all."""
         self._by_name.clear()
+        self._by_number.clear()
         self._newest.clear()
         self._armed = False
 
     def _named(self, name: str) -> Timeline:
         if name not in self._by_name:
             timeline = self._by_name[name] = Timeline(len(self) + 1, self.options, self._tapes)
+            self._by_number[timeline.number] = timeline
             if self._armed:
                 timeline.arm()
         return self._by_name[name]

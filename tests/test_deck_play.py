@@ -10,8 +10,11 @@ import urllib.request
 import pytest
 
 from tickdeck import cli
+from tickdeck.cassette.files import open_cassette
 from tickdeck.dialects.synth import glimpse
 from tickdeck.making import make_cassette
+from tickdeck.mockserver.options import options_of
+from tickdeck.play_words import PlayWords
 
 TICKDECK = (sys.executable, "-m", "tickdeck")
 
@@ -444,3 +447,38 @@ def test_a_flag_with_a_word_that_it_does_not_know_is_named(seconds, capsys, flag
 def test_once_and_a_loop_are_refused_together(capsys):
     assert cli.main(["play", "any.cassette", "--once", "--at-end", "loop"]) == 2
     assert "a tape that loops has none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"verb": "stub", "request": "GET /x", "laid": True}, "the control: stub GET /x"),
+        ({"verb": "drop", "code": 1013, "reason": "later", "only": None}, "the control: drop 1013"),
+        ({"verb": "send", "sent": 2}, "the control: send"),
+        ({"verb": "step", "timeline": 1, "frames": 3, "duration_ns": None}, "timeline 1: step 3 frames"),
+        ({"verb": "burst", "timeline": 2, "frames": None, "duration_ns": 10**9}, "timeline 2: burst 1.0 s"),
+    ],
+)
+def test_what_the_control_is_told_is_said_in_words(cassette, capsys, line, words):
+    with open_cassette(cassette) as opened:
+        PlayWords(opened, options_of()).tell({"kind": "control", **line})
+    assert capsys.readouterr().err.strip() == words
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ("clients:2", "when 2 clients hold a subscription"),
+        ("control", "when the control says resume"),
+        ("T.A,Q.A", "when T.A, Q.A are held"),
+    ],
+)
+def test_the_start_line_says_what_is_waited_for(cassette, gate, words):
+    done, _ = play(cassette, "--start-on", gate, "--", sys.executable, "-c", "")
+    assert f"the tape starts {words}" in done.stderr
+
+
+def test_a_run_moved_in_time_is_kept_too(cassette, tmp_path):
+    run = tmp_path / "run.cassette"
+    done, _ = play(cassette, "--time-shift", "today", "--journal", str(run), "--", sys.executable, "-c", "")
+    assert (done.returncode, run.exists()) == (0, True)

@@ -212,3 +212,14 @@ def test_who_waits_in_another_thread_when_the_server_stops_is_told(tape: Cassett
             market.state()
     waiting.join(10)
     assert [str(error) for error in caught] == ["the server was stopped meanwhile"]
+
+
+async def test_a_server_that_is_in_use_is_not_entered_again(tape: Cassette, serve: Any) -> None:
+    server = MockServer(tape)
+    with server, pytest.raises(UsageError, match="in use"):
+        server.__enter__()
+    with server as again:
+        assert again.state()["clients"] == 0
+    async with server:
+        with pytest.raises(UsageError, match="in use"):
+            await server.__aenter__()

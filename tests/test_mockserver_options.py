@@ -181,3 +181,30 @@ def test_what_is_asked_again_is_answered_by_time_while_there_is_time(
 def test_a_time_that_is_none_is_named(seconds: float) -> None:
     with pytest.raises(UsageError, match="auth timeout must be seconds from 0 up"):
         options_of(auth_timeout=seconds)
+
+
+def test_an_option_that_there_is_not_is_named() -> None:
+    with pytest.raises(UsageError, match="there is no option sped; there are at_end, auth_timeout, "):
+        options_of(sped="max")  # type: ignore[call-arg]
+
+
+def test_one_text_is_one_name_and_not_its_letters() -> None:
+    options = options_of(keys="KEY", reject_keys="bad", not_entitled="Q.*")
+    assert (options.good_keys, options.bad_keys) == (frozenset({"KEY"}), frozenset({"bad"}))
+    assert options.not_entitled == ("Q.*",)
+    with pytest.raises(UsageError, match="keys must be texts"):
+        options_of(keys=[1])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"host": ""}, "host must be a name or an address"),
+        ({"time_shift": "now", "idle_cap": 1}, "time shift now needs the tape as long as it was"),
+        ({"time_shift": "now", "gaps": "skip"}, "time shift now needs the tape as long as it was"),
+        ({"event_loop": "uvloop", "tls_cert": "a", "tls_key": "b"}, "tls is served on asyncio's event loop"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(words: Any, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        options_of(**words)
