@@ -76,7 +76,7 @@ class Lateness:
         """Add another's frames; the drift is that of the one that drifted most."""
         for bucket, frames in other._buckets.items():
             self._buckets[bucket] = self._buckets.get(bucket, 0) + frames
-        if other.drift_ns > self.drift_ns or not self._first:
+        if other._first and (not self._first or other.drift_ns > self.drift_ns):
             self._first, self._last = list(other._first), other._last.copy()
         self.frames += other.frames
         self.early += other.early
