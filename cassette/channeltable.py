@@ -15,7 +15,7 @@ from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.indexing import STATUS
 from tickdeck.cassette.lanes import stored
 from tickdeck.cassette.packing import Fields, unpack
-from tickdeck.cassette.storedlanes import Within
+from tickdeck.cassette.storedcolumns import StoredColumns
 
 _SHORT, _LONG, _VERY_LONG = range(0x90, 0xA0), 0xDC, 0xDD
 """How msgpack begins an array: up to 15 elements, a count of two bytes, a count of four."""
@@ -24,24 +24,30 @@ _COUNT_SIZE: Final = 5
 
 
 class ChannelTable(Sequence[str]):
-    """The names; errors that are found late pass through ``within``."""
+    """The names; errors that are found late pass through the columns' ``within``."""
 
-    def __init__(self, columns: Fields, within: Within) -> None:
+    def __init__(self, columns: StoredColumns) -> None:
         self._columns = columns
-        self._within = within
-        self._count = _count(columns)
+
+    @cached_property
+    def _count(self) -> int:
+        try:
+            return _count(self._columns.fields)
+        except FormatError:
+            with self._columns.within():
+                raise
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All of them; number 0 is the empty name."""
         try:
-            names = Fields({"channels": unpack(stored(self._columns, "channels"))}, "a chunk").texts(
+            names = Fields({"channels": unpack(stored(self._columns.fields, "channels"))}, "a chunk").texts(
                 "channels"
             )
             if names[:1] != (STATUS,) or len(names) != self._count:
                 raise FormatError("the channel table of a chunk does not begin with the empty name")
         except FormatError:
-            with self._within():
+            with self._columns.within():
                 raise
         return names
 

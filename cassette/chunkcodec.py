@@ -2,10 +2,11 @@
 
 A chunk's payload is ``length u32 | summary | columns | blob``. The summary, a
 small map that is not compressed, says what a reader must know before decoding
-(numbers, sequences, offsets, sizes). The columns part holds the chunk's channel
-table and the columns of its lanes (`tickdeck.cassette.lanes`); the blob holds each
-lane's wire bytes back to back and then the rows of the side. Columns and blob are
-compressed apart, for they have nothing in common.
+(numbers, sequences, offsets, sizes, and where the lanes lie). The columns part holds
+the chunk's channel table and the columns of its lanes (`tickdeck.cassette.lanes`); the
+blob holds each lane's wire bytes back to back and then the rows of the side. Columns
+and blob are compressed apart, for they have nothing in common; and who wants all the
+bytes of a lane needs no column.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from tickdeck.cassette.indexing import STATUS, Event, Indexer
 from tickdeck.cassette.lanes import ChannelIds, LaneBuilder, lane_columns, store
 from tickdeck.cassette.packing import BIG, Fields, pack, unpack
 from tickdeck.cassette.records import TEXT, Frame, Record, Sender
-from tickdeck.cassette.storedlanes import Within, read_lanes, stored_column, stored_rows
+from tickdeck.cassette.storedcolumns import StoredColumns, Within, stored_column
+from tickdeck.cassette.storedlanes import LaneHead, read_lanes
 
 _LENGTH: Final = Struct("<I")
 
@@ -110,6 +112,7 @@ def _payload(chunk: Chunk, indexed: tuple[str, int], columns: bytes, blob: bytes
             "interactions": ref.interactions,
             "body_parts": ref.body_parts,
             "tracks": ref.tracks,
+            "lanes": [(lane.track, len(lane.wire), lane.frames, lane.statuses) for lane in chunk.lanes],
             "indexer": indexed[0],
             "revision": indexed[1],
             "columns": [columns_method, len(columns_stored), len(columns)],
@@ -149,16 +152,32 @@ def _summary_fields(payload: bytes | memoryview) -> tuple[Fields, int]:
     return Fields(unpack(payload[_LENGTH.size : start]), "the summary of a chunk"), start
 
 
-def _part(fields: Fields, key: str, payload: memoryview, start: int) -> tuple[bytes | memoryview, int]:
-    """A part, decompressed (as bytes) or as it lies in the payload (a view), and where it ends."""
+def _part(fields: Fields, key: str, payload: memoryview, start: int) -> tuple[int, memoryview, int]:
+    """A part as it lies in the payload: its method, its stored bytes, and its size when restored."""
     described = fields.integers(key)
     if len(described) != 3 or min(described) < 0 or described[2] > MAX_PAYLOAD:
         raise FormatError(f"the {key} of a chunk are not described as they should be")
     method, stored, size = described
-    end = start + stored
-    if end > len(payload):
+    if start + stored > len(payload):
         raise FormatError(f"the {key} of a chunk are cut short")
-    return restore(method, payload[start:end], size), end
+    return method, payload[start : start + stored], size
+
+
+def _heads(fields: Fields, *, most: int) -> Iterator[LaneHead]:
+    """What the summary says of each lane; ``most`` frames in all of them."""
+    if fields.value("lanes") is None:
+        raise FormatError(
+            "the summary of a chunk does not say where its lanes lie: an older release wrote it"
+        )
+    for number, described in enumerate(fields.items("lanes")):
+        match described:
+            case [int(track), int(size), int(frames), int(statuses)] if (
+                track >= 0 and 0 < frames <= min(size, most) and statuses >= 0
+            ):
+                most -= frames
+                yield LaneHead(number, track, size, frames, statuses)
+            case _:
+                raise FormatError("a lane of a chunk is not described as it should be")
 
 
 def decode_chunk(payload: bytes | memoryview, *, within: Within = nullcontext) -> Chunk:
@@ -170,21 +189,20 @@ def decode_chunk(payload: bytes | memoryview, *, within: Within = nullcontext) -
     view = memoryview(payload)
     fields, start = _summary_fields(view)
     records = fields.integer("records", low=1)
-    columns_part, start = _part(fields, "columns", view, start)
-    blob, start = _part(fields, "blob", view, start)
-    if start != len(view):
+    stored = _part(fields, "columns", view, start)
+    start += len(stored[1])
+    stored_blob = _part(fields, "blob", view, start)
+    if start + len(stored_blob[1]) != len(view):
         raise FormatError("a chunk is followed by bytes that belong to nothing")
-    columns = Fields(columns_part, "the columns of a chunk")
-    channels = ChannelTable(columns, within)
+    blob = restore(*stored_blob)
     if len(blob) > MAX_SHARED and records > 1:
         raise FormatError(f"a chunk of {records} records has a blob of {len(blob)} bytes")
-    described = columns.items("lanes")
-    lanes = read_lanes(described, memoryview(blob), channels=len(channels), most=MAX_EVENTS, within=within)
-    side = Side(columns, bytes(blob[sum(len(lane.view) for lane in lanes) :]), within)
-    chunk = Chunk(fields.integer("number"), channels, lanes, side, len(blob), costly=type(blob) is bytes)
-    if chunk.frames + len(side) != records:
-        raise FormatError(f"a chunk of {records} records holds {chunk.frames + len(side)}")
-    return chunk
+    heads = list(_heads(fields, most=min(records, MAX_EVENTS)))
+    columns = StoredColumns(*stored, lanes=len(heads), within=within)
+    channels = ChannelTable(columns)
+    lanes, end = read_lanes(heads, memoryview(blob), columns, channels=channels, most=MAX_EVENTS)
+    side = Side(columns, bytes(blob[end:]), rows=records - sum(head.frames for head in heads))
+    return Chunk(fields.integer("number"), channels, lanes, side, len(blob), costly=type(blob) is bytes)
 
 
 def check_chunk(chunk: Chunk) -> None:
@@ -198,19 +216,18 @@ def check_chunk(chunk: Chunk) -> None:
 class Side(Sequence[Record]):
     """The rows beside the lanes, decoded when first looked at."""
 
-    def __init__(self, columns: Fields, data: bytes, within: Within) -> None:
+    def __init__(self, columns: StoredColumns, data: bytes, *, rows: int) -> None:
         self._columns = columns
         self._data = data
-        self._within = within
-        self._most = min(len(data), MAX_EVENTS)
-        self._rows = stored_rows(columns, "side", most=self._most)
-        if bool(self._rows) != bool(data):
+        self._rows = rows
+        if rows > min(len(data), MAX_EVENTS) or bool(rows) != bool(data):
             raise FormatError(_NOT_FILLED)
 
     @cached_property
     def _records(self) -> tuple[Record, ...]:
-        with self._within():
-            starts = starts_of(lengths := stored_column(self._columns, "side", most=self._most))
+        with self._columns.within():
+            lengths = stored_column(self._columns.fields, "side", rows=self._rows)
+            starts = starts_of(lengths)
             if starts[-1] != len(self._data) or min(lengths, default=1) < 1:
                 raise FormatError(_NOT_FILLED)
             rows = (self._data[start:end] for start, end in pairwise(starts))

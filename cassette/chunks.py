@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter, sub
-from typing import Protocol
+from typing import Final, Protocol
 
 from tickdeck.cassette.records import TEXT, BodyPart, Frame, Interaction, Record, Sender
 
@@ -32,7 +32,8 @@ class Lane(Protocol):
     ``view`` is ``wire`` without a copy: bytes of the chunk as it was read.
 
     The columns of a lane that was read are unpacked, and checked, when first asked
-    for: asking may be a FormatError. ``frames`` costs nothing.
+    for: asking may be a FormatError. ``frames`` costs nothing, nor does ``statuses``: how
+    many of its events belong to the conversation and not to the market.
     """
 
     @property
@@ -43,6 +44,8 @@ class Lane(Protocol):
     def view(self) -> memoryview: ...
     @property
     def frames(self) -> int: ...
+    @property
+    def statuses(self) -> int: ...
     @property
     def seqs(self) -> Sequence[int]: ...
     @property
@@ -65,6 +68,10 @@ class Lane(Protocol):
     def channel_ids(self) -> Sequence[int]: ...
     @property
     def postings(self) -> Mapping[int, Sequence[int]]: ...
+
+
+STATUS_ID: Final = 0
+"""The number, in each chunk, of the channel of statuses: `tickdeck.cassette.indexing.STATUS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,11 @@ class BuiltLane:
     def frames(self) -> int:
         """How many frames it has."""
         return len(self.seqs)
+
+    @property
+    def statuses(self) -> int:
+        """How many events of no channel it has."""
+        return len(self.postings.get(STATUS_ID, ()))
 
     @property
     def channel_ids(self) -> Sequence[int]:

@@ -82,11 +82,6 @@ def unpack_column(data: bytes, *, most: int = MAX_ROWS) -> Sequence[int]:
     return list(accumulate(cells, initial=first)) if order else cells
 
 
-def rows_of(data: bytes, *, most: int = MAX_ROWS) -> int:
-    """How many rows the column has that begins with these bytes, `HEAD_SIZE` at least."""
-    return _head(data, most)[2]
-
-
 def constant_of(data: bytes) -> int | None:
     """The one value that all rows of a column have, if it is stored as that."""
     order, width, count, first = _head(data, MAX_ROWS)

@@ -111,7 +111,7 @@ def _postings(event_channels: Sequence[int]) -> dict[int, Sequence[int]]:
 
 
 def lane_columns(lane: Lane, level: int) -> dict[str, object]:
-    """A lane as the map of the columns part."""
+    """The columns of a lane, as the columns part of a chunk has them."""
     ends_before = [0, *lane.event_ends[:-1]]
     last_ends = map(lane.event_ends.__getitem__, map(sub, lane.first_event[1:], repeat(1)))
     ids = sorted(lane.postings)
@@ -129,5 +129,4 @@ def lane_columns(lane: Lane, level: int) -> dict[str, object]:
         "posting_counts": pack_column([len(posting) for posting in postings]),
         "postings": pack_column([ordinal for posting in postings for ordinal in posting], rising=True),
     }
-    kept = {name: store(column, level) for name, column in columns.items()}
-    return {"track": lane.track, "bytes": len(lane.wire), **kept}
+    return {name: store(column, level) for name, column in columns.items()}

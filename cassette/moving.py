@@ -90,6 +90,11 @@ class MovedLane:
         return self._lane.frames
 
     @property
+    def statuses(self) -> int:
+        """See `Lane`."""
+        return self._lane.statuses
+
+    @property
     def starts(self) -> Sequence[int]:
         """See `Lane`."""
         return self._lane.starts

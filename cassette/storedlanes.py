@@ -12,33 +12,27 @@ last to be done is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, repeat
 from operator import add, le, sub
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from tickdeck.cassette.chunks import BuiltLane, in_full, rows_of_events
+from tickdeck.cassette.chunks import STATUS_ID, BuiltLane, in_full, rows_of_events
 from tickdeck.cassette.columns import (
-    HEAD_SIZE,
     constant_of,
     extremes,
     has_negative,
     room_of,
-    rows_of,
     starts_of,
     unpack_column,
 )
-from tickdeck.cassette.compression import ZSTD, beginning
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.lanes import stored
-from tickdeck.cassette.packing import BIG, Fields
+from tickdeck.cassette.packing import BIG
+from tickdeck.cassette.storedcolumns import StoredColumns, Within
 from tickdeck.cassette.wire import HEADER_SIZES
-
-Within: TypeAlias = Callable[[], AbstractContextManager[None]]
-"""What errors about a chunk pass through, however late they are found: it says which chunk that is."""
 
 _T = TypeVar("_T")
 
@@ -57,21 +51,6 @@ class Bounds(NamedTuple):
     event_lengths: Sequence[int]
 
 
-def stored_column(fields: Fields, key: str, *, most: int) -> Sequence[int]:
-    """The column that `store` kept under a key, of at most so many rows."""
-    return unpack_column(stored(fields, key, most=room_of(most)), most=most)
-
-
-def stored_rows(fields: Fields, key: str, *, most: int) -> int:
-    """How many rows the column under a key has, without unpacking it."""
-    match fields.value(key):
-        case bytes(data):
-            return rows_of(data, most=most)
-        case [int(), bytes(data)]:
-            return rows_of(beginning(ZSTD, data, HEAD_SIZE), most=most)
-    raise FormatError(f"{key} of a chunk is not what it should be")
-
-
 def _unpacked(unpack: Callable[[StoredLane], _T]) -> cached_property[_T]:
     """A group of columns, unpacked when first asked for, whose errors say which chunk they are about."""
 
@@ -88,14 +67,14 @@ def _unpacked(unpack: Callable[[StoredLane], _T]) -> cached_property[_T]:
 class StoredLane:
     """One lane, as `tickdeck.cassette.chunks.Lane` describes it."""
 
-    def __init__(self, head: LaneHead, view: memoryview, common: Common, at: int) -> None:
-        self.track = head.fields.integer("track")
+    def __init__(self, head: LaneHead, view: memoryview, common: Common) -> None:
+        self.track = head.track
         self.view = view
         self.frames = head.frames
-        self.within = common.within
-        self._fields = head.fields
+        self.statuses = head.statuses
+        self.within = common.columns.within
         self._common = common
-        self._at = at
+        self._number = head.number
 
     @cached_property
     def wire(self) -> bytes:
@@ -115,7 +94,7 @@ class StoredLane:
 
     @property
     def first_event(self) -> Sequence[int]:
-        return self._common.first_events[self._at]
+        return self._common.first_events[self._number]
 
     @_unpacked
     def bounds(self) -> Bounds:
@@ -163,14 +142,16 @@ class StoredLane:
     @_unpacked
     def event_channels(self) -> Sequence[int]:
         ids = self._column("event_channels", self.first_event[-1], natural=True)
-        if max(ids) >= self._common.channels:
+        if max(ids) >= len(self._common.channels):
             raise FormatError("an event is on a channel that the chunk's table does not have")
         return ids
 
     @_unpacked
     def channel_ids(self) -> Sequence[int]:
-        ids = stored_column(self._fields, "posting_channels", most=self._common.channels)
-        if not ids or ids[0] < 0 or ids[-1] >= self._common.channels or not _rises(ids):
+        most = len(self._common.channels)
+        data = stored(self._common.columns.lanes[self._number], "posting_channels", most=room_of(most))
+        ids = unpack_column(data, most=most)
+        if not ids or ids[0] < 0 or ids[-1] >= most or not _rises(ids):
             raise FormatError(_UNMATCHED)
         return ids
 
@@ -182,11 +163,13 @@ class StoredLane:
         starts = starts_of(counts)
         if min(counts) < 1 or starts[-1] != events:
             raise FormatError(_UNMATCHED)
+        if self.statuses != (counts[0] if self.channel_ids[0] == STATUS_ID else 0):
+            raise FormatError("the summary of a chunk counts other statuses than its lane has")
         return Postings(self.channel_ids, starts, ordinals, self.within)
 
     def _column(self, key: str, rows: int, *, natural: bool = False) -> Sequence[int]:
         """A column of so many rows; the values of a ``natural`` one are not below zero."""
-        data = stored(self._fields, key, most=room_of(rows))
+        data = stored(self._common.columns.lanes[self._number], key, most=room_of(rows))
         column = unpack_column(data, most=rows)
         if len(column) != rows:
             raise FormatError(f"the column {key} of a lane has {len(column)} rows, not {rows}")
@@ -204,23 +187,27 @@ class StoredLane:
 
 @dataclass(frozen=True, slots=True)
 class LaneHead:
-    """What is known of a lane without unpacking it."""
+    """What the summary of a chunk says of a lane: its number, its track, and how many bytes, frames and statuses."""
 
-    fields: Fields
+    number: int
+    track: int
     size: int
     frames: int
+    statuses: int
 
 
 class Common:
-    """What the lanes of a chunk have in common: its channels, and one limit to their events.
+    """What the lanes of a chunk have in common: its columns, its channels, and one limit to their events.
 
     It knows of the lanes only their heads: lanes that it held would hold each other, and so their
     bytes, until a collection of garbage.
     """
 
-    def __init__(self, heads: Sequence[LaneHead], *, channels: int, most: int, within: Within) -> None:
+    def __init__(
+        self, heads: Sequence[LaneHead], columns: StoredColumns, *, channels: Sized, most: int
+    ) -> None:
+        self.columns = columns
         self.channels = channels
-        self.within = within
         self._heads = heads
         self._most = most
 
@@ -230,14 +217,14 @@ class Common:
         try:
             return list(self._first_events())
         except FormatError:
-            with self.within():
+            with self.columns.within():
                 raise
 
     def _first_events(self) -> Iterator[Sequence[int]]:
         room = self._most
         for head in self._heads:
             most = min(head.size, room)
-            data = stored(head.fields, "event_counts", most=room_of(most))
+            data = stored(self.columns.lanes[head.number], "event_counts", most=room_of(most))
             counts = unpack_column(data, most=most)
             single = constant_of(data) == 1
             first_event = range(len(counts) + 1) if single else starts_of(counts)
@@ -249,25 +236,18 @@ class Common:
 
 
 def read_lanes(
-    described: Sequence[object], blob: memoryview, *, channels: int, most: int, within: Within
-) -> tuple[StoredLane, ...]:
-    """The lanes whose bytes lie back to back at the beginning of a blob.
+    heads: Sequence[LaneHead], blob: memoryview, columns: StoredColumns, *, channels: Sized, most: int
+) -> tuple[tuple[StoredLane, ...], int]:
+    """The lanes whose bytes lie back to back at the beginning of a blob, and where they end.
 
-    ``channels`` is how many the chunk's table has, ``most`` how many events all the lanes may have.
+    ``channels`` is the chunk's table, ``most`` how many events all the lanes may have.
     """
-    heads: list[LaneHead] = []
-    left = len(blob)
-    for value in described:
-        fields = Fields(value, "a lane")
-        size = fields.integer("bytes", high=left)
-        heads.append(LaneHead(fields, size, stored_rows(fields, "seqs", most=min(size, most))))
-        left -= size
-    common = Common(heads, channels=channels, most=most, within=within)
+    common = Common(heads, columns, channels=channels, most=most)
     starts = starts_of(head.size for head in heads)
-    return tuple(
-        StoredLane(head, blob[start : start + head.size], common, at)
-        for at, (head, start) in enumerate(zip(heads, starts, strict=False))
-    )
+    if starts[-1] > len(blob):
+        raise FormatError(_NOT_FILLED)
+    lanes = map(StoredLane, heads, map(blob.__getitem__, map(slice, starts, starts[1:])), repeat(common))
+    return tuple(lanes), starts[-1]
 
 
 class Postings(Mapping[int, Sequence[int]]):

@@ -18,6 +18,9 @@ from tickdeck.mockserver.view import View
 ROOM: Final = 16 << 20
 """The bytes that decoded chunks and cut pieces of a server may take."""
 
+_LARGE: Final = 31 << 20
+"""Bytes just below what glibc still learns from."""
+
 # Unpacked, the index of small frames weighs three times their bytes: some ten integers a frame.
 _INDEX: Final = 3
 
@@ -59,6 +62,7 @@ class ChunkStore:
     """The chunks used last; ``room`` is also for what is cut from them."""
 
     def __init__(self, loader: Loader, room: Room | None = None) -> None:
+        _keep_memory()
         self.room = Room(ROOM) if room is None else room
         self._loader = loader
         self._kept: Recent[int, Kept] = Recent(self.room, _weight)
@@ -72,6 +76,15 @@ class ChunkStore:
         """Chunk ``number`` will be asked for soon."""
         if number not in self._kept:
             self._loader.prepare(number)
+
+
+def _keep_memory() -> None:
+    """Have what one chunk gave back be there for the next.
+
+    glibc returns memory of a chunk's size to the system, which clears it page by page when it is
+    wanted again. From a block that is freed it learns up to which size to keep; this one is never touched.
+    """
+    bytes(_LARGE)
 
 
 def _weight(kept: Kept) -> int:

@@ -159,7 +159,7 @@ class Cutter:
         return _ROW_WEIGHT * len(self.tape.channels)
 
     def _all_wanted(self, view: View, verdicts: Verdicts) -> bool:
-        if len(view.lanes) != 1 or view.lanes[0].channel_ids[0] == 0:  # there are statuses among the events
+        if len(view.lanes) != 1 or view.lanes[0].statuses:
             return False
         if not verdicts.everything and not all(map(verdicts.__getitem__, view.names[0])):
             return False

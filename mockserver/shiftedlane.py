@@ -35,6 +35,11 @@ class ShiftedLane:
         return self.recorded.frames
 
     @property
+    def statuses(self) -> int:
+        """See `Lane`."""
+        return self.recorded.statuses
+
+    @property
     def seqs(self) -> Sequence[int]:
         """See `Lane`."""
         return self.recorded.seqs

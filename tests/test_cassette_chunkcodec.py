@@ -126,8 +126,6 @@ def test_a_chunk_too_large_to_read_is_not_written(letters, monkeypatch: pytest.M
 
 LANE_WIRE = b"\x81\x07[{T:A}]"
 LANE = {
-    "track": 1,
-    "bytes": 9,
     "seqs": pack_column([0], rising=True),
     "offsets": pack_column([0], rising=True),
     "tails": pack_column([1]),
@@ -150,6 +148,7 @@ SUMMARY = {
     "interactions": 0,
     "body_parts": 0,
     "tracks": [1],
+    "lanes": [(1, 9, 1, 0)],
     "indexer": "letters",
     "revision": 3,
 }
@@ -312,12 +311,28 @@ def test_posting_lists_read_as_a_mapping() -> None:
         payload_of(summary={"blob": [0, 9, 1 << 40]}),
         payload_of(summary={"blob": [0, 10_000, 9]}),
         payload_of(summary={"columns": [9, 0, 0]}),
-        payload_of({"bytes": 10}),
+        payload_of(summary={"lanes": [(1, 10, 1, 0)]}),
+        payload_of(summary={"lanes": [(1, 8, 1, 0)]}),
+        payload_of(summary={"lanes": [(1, 9, 1, 1)]}),
+        payload_of(summary={"lanes": [(1, 9, 2, 0)]}),
+        payload_of(summary={"lanes": [(1, 9, 0, 0)]}),
+        payload_of(summary={"lanes": [(-1, 9, 1, 0)]}),
+        payload_of(summary={"lanes": [(1, 9, 1)]}),
+        payload_of(summary={"lanes": [1]}),
+        payload_of(summary={"lanes": 1}),
+        payload_of(summary={"lanes": []}),
+        payload_of(columns={"lanes": []}),
+        payload_of(columns={"lanes": [LANE, LANE]}),
     ],
 )
 def test_a_chunk_that_does_not_hold_together_is_refused(payload: bytes) -> None:
     with pytest.raises(FormatError):
         check_chunk(decode_chunk(payload))
+
+
+def test_a_summary_without_its_lanes_is_said_to_be_older() -> None:
+    with pytest.raises(FormatError, match="an older release wrote it"):
+        decode_chunk(payload_of(summary={"lanes": None}))
 
 
 def test_a_row_on_the_side_that_is_none_is_refused() -> None:
@@ -328,14 +343,15 @@ def test_a_row_on_the_side_that_is_none_is_refused() -> None:
 
 
 def test_a_few_bytes_cannot_promise_millions_of_events() -> None:
-    frames, room = 1 << 21, {"bytes": 16 << 20}
+    frames, blob = 1 << 21, bytes(16 << 20)
     lane = {name: pack_column([0] * frames) for name in ("seqs", "event_counts")}
+    with pytest.raises(FormatError, match="a lane of a chunk is not described as it should be"):
+        decode_chunk(payload_of(lane, None, {"lanes": [(1, len(blob), frames, 0)]}, blob))
+    room = {"lanes": [(1, len(blob), 1, 0)]}
     with pytest.raises(FormatError, match="a column of shape 0 and 2097152 rows is not one of ours"):
-        decode_chunk(payload_of(lane | room, blob=bytes(16 << 20)))
+        check_chunk(decode_chunk(payload_of(lane, None, room, blob)))
     with pytest.raises(FormatError, match="the events of a lane are more"):
-        check_chunk(
-            decode_chunk(payload_of({"event_counts": pack_column([frames])} | room, blob=bytes(16 << 20)))
-        )
+        check_chunk(decode_chunk(payload_of({"event_counts": pack_column([frames])}, None, room, blob)))
 
 
 def test_a_large_blob_is_that_of_one_record() -> None:

@@ -80,9 +80,12 @@ def chunk_rows(payload: bytes) -> tuple[dict, dict[int, bytes], list[tuple[str, 
     names = unpack(restored(1, names[1], names[0]) if isinstance(names, list) else names)
     rows: dict[int, bytes] = {}
     events: list[tuple[str, bytes]] = []
-    for lane in columns["lanes"]:
-        wire, blob = blob[: lane["bytes"]], blob[lane["bytes"] :]
-        lane_rows(lane, wire, names, rows, events)
+    for (track, size, frames, statuses), lane in zip(summary["lanes"], columns["lanes"], strict=True):
+        wire, blob = blob[:size], blob[size:]
+        before = len(rows), len(events)
+        lane_rows(track, lane, wire, names, rows, events)
+        assert len(rows) - before[0] == frames
+        assert sum(not channel for channel, _ in events[before[1] :]) == statuses
     for size in column(columns["side"]):
         row, blob = blob[:size], blob[size:]
         rows[unpack(row)[1]] = row
@@ -90,8 +93,8 @@ def chunk_rows(payload: bytes) -> tuple[dict, dict[int, bytes], list[tuple[str, 
     return summary, rows, events
 
 
-def lane_rows(lane: dict, wire: bytes, names: list[str], rows: dict, events: list) -> None:
-    read = {name: column(lane[name]) for name in lane if name not in ("track", "bytes")}
+def lane_rows(track: int, lane: dict, wire: bytes, names: list[str], rows: dict, events: list) -> None:
+    read = {name: column(lane[name]) for name in lane}
     spans = zip(read["event_skips"], read["event_lengths"], read["event_channels"], strict=True)
     frames = zip(
         *(read[name] for name in ("seqs", "offsets", "headers", "tails", "event_counts")), strict=True
@@ -106,7 +109,7 @@ def lane_rows(lane: dict, wire: bytes, names: list[str], rows: dict, events: lis
         end = at + tail
         assert wire[begin] == 0x81
         payload, begin = wire[begin + header : end], end
-        rows[seq] = msgpack.packb([2, seq, offset, lane["track"], 0, 1, payload])
+        rows[seq] = msgpack.packb([2, seq, offset, track, 0, 1, payload])
     assert begin == len(wire)
     postings = iter(read["postings"])
     for channel, count in zip(read["posting_channels"], read["posting_counts"], strict=True):
