@@ -12,7 +12,7 @@ from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.indexing import STATUS, Event, Holding
 from tickdeck.cassette.records import Sender
 from tickdeck.dialects import find
-from tickdeck.dialects.flat_frames import events_of_flat
+from tickdeck.dialects.flat_frames import LOOKED_AT, MOST_LAYOUTS, _Layouts, events_of_flat
 from tickdeck.dialects.polygon_events import events, holdings, parsed_events
 
 EVENTS = [
@@ -275,3 +275,33 @@ def test_a_dialect_that_nobody_speaks_is_named() -> None:
     with pytest.raises(FormatError) as caught:
         find("klingon")
     assert str(caught.value) == "this release does not speak the dialect 'klingon'; it speaks polygon"
+
+
+def test_a_layout_that_was_met_changes_nothing_about_what_is_accepted() -> None:
+    layouts = _Layouts()
+    trade = ',{"ev":"T","sym":"A","x":4,"i":"7","c":[14],"z":true}'
+    odd = [
+        trade.replace("4", "04"),
+        trade.replace('"7"', "7"),
+        trade.replace("[14]", "[014]"),
+        trade.replace("true", "nil"),
+        trade.replace("true", "false"),
+        trade.replace(',"z":true', ""),
+        trade.replace("true", 'true,"more":1'),
+        trade.replace('"x"', '"sym"'),
+    ]
+    before = [layouts.found_in(text) for text in odd]
+    for _ in range(2 * LOOKED_AT):
+        assert layouts.found_in(trade) == [(trade[1:], "T", "A")]
+    assert len(layouts._known) == 1
+    assert [layouts.found_in(text) for text in odd] == before
+    assert [len(found) for found in before] == [0, 1, 0, 0, 1, 1, 1, 0]
+
+
+def test_only_so_many_layouts_are_remembered() -> None:
+    layouts = _Layouts()
+    for number in range(4 * MOST_LAYOUTS):
+        event = f',{{"ev":"T","sym":"A","{"abcdefgh"[number % 8]}{"x" * number}":1}}'
+        for _ in range(LOOKED_AT):
+            assert layouts.found_in(event) == [(event[1:], "T", "A")]
+    assert len(layouts._known) == MOST_LAYOUTS
