@@ -117,6 +117,7 @@ class RestDesk:
             },
             "misses": list(self.misses),
             "unplayed": unplayed,
+            "unused_stubs": self.stubs.unused(),
         }
 
     def _find(self, asked: Asked, timeline: Timeline) -> Interaction | Miss:
