@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 
 from tickdeck.recorder.notices import Notice, Progress
-from tickdeck.recorder.run import Options
+from tickdeck.recorder.run import NO_EVENTS, NO_REQUEST, Options
 from tickdeck.words import SECOND, count, duration, market_time, size
 
 MOST_CHANNELS: Final = 6
@@ -92,7 +92,7 @@ def _report(notice: Any) -> str:
         f"refused: {_some(notice.refused)}" if notice.refused else "",
         f"never acknowledged: {_some(notice.unacknowledged)}" if notice.unacknowledged else "",
     ]
-    verdict = f"; {notice.verdict} came" if notice.verdict else ""
+    verdict = f"; {_VERDICTS[notice.verdict]}" if notice.verdict else ""
     return "\n".join((", ".join(filter(None, parts)) + verdict, *notice.warnings))
 
 
@@ -104,6 +104,11 @@ def _some(channels: tuple[str, ...]) -> str:
 def _span(seconds: float) -> str:
     return duration(int(seconds * SECOND))
 
+
+_VERDICTS: Final[Mapping[str, str]] = {
+    NO_EVENTS: "no events came",
+    NO_REQUEST: "the command never reached the recorder: see docs/recording.md, which client is reached how",
+}
 
 _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "listening": _listening,

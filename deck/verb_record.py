@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.values import duration
+from tickdeck.values import TakesCommand, duration
 
 TAKES_IT: Final = (
     "this connects with your key to {market}: most plans allow one connection a market, so any other "
@@ -17,7 +17,7 @@ TAKES_IT: Final = (
 )
 
 
-@click.command
+@click.command(cls=TakesCommand)
 @click.option(
     "-o",
     "--output",
@@ -55,18 +55,22 @@ TAKES_IT: Final = (
 @click.option("--note", default="", help="A note for the cassette's header.")
 @click.option("--trust-env", is_flag=True, help="Heed HTTPS_PROXY and its kin on the way upstream.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
-def command(**flags: Any) -> int:
+@click.pass_obj
+def command(run: tuple[str, ...], /, **flags: Any) -> int:
     """Write a conversation with the vendor onto a cassette.
 
     Without --subscribe or --get it is a proxy: point your bot's base URLs at it. With them it is a client of
     its own, with the key from MASSIVE_API_KEY, POLYGON_API_KEY or APCA_API_KEY_ID. Ctrl-C seals the cassette.
+
+    With -- COMMAND the command is started once the proxy listens, with TICKDECK_HTTP, TICKDECK_WS,
+    TICKDECK_FEED, POLYGON_WS_URL and DATA_PROXY_WS set; its end seals the cassette, its exit code is ours.
     """
     from tickdeck.recording import record, record_options
 
-    options = record_options(flags)
+    options = record_options(flags, command=run)
     if options.subscribe:
         _make_sure(options.market, taken=flags["take_connection"])
-    return record(options, as_json=flags["as_json"])
+    return record(options, command=run, as_json=flags["as_json"])
 
 
 def _make_sure(market: str, *, taken: bool) -> None:

@@ -19,7 +19,8 @@ class Options:
     ``listen_host`` and ``listen_port`` (0: a free one). Upstreams are origins; left
     out, they are the vendor's. ``for_ns`` counts from the start; ``until_wall_ns`` is
     a time of the wall clock (ns since 1970). ``secrets`` are redacted wherever they
-    turn up, like ``key``.
+    turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
+    that none came is a verdict.
     """
 
     output: str | os.PathLike[str]
@@ -41,6 +42,7 @@ class Options:
     note: str = ""
     program: str = ""
     trust_env: bool = False
+    for_command: bool = False
     patience: Patience = field(default_factory=Patience)
 
     @property

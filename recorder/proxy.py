@@ -41,6 +41,8 @@ class Proxy:
         feed: str,
         notify: Notify,
     ) -> None:
+        self.asked = 0
+        """Requests that came, handshakes among them."""
         self._upstream = upstream
         self._rest = RestProxy(upstream, intake, clock, origins=origins, notify=notify)
         self._sockets = SocketProxy(
@@ -93,6 +95,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """A client that leaves (its handler is cancelled) ends the wait for the vendor, not the keeping."""
+        self.asked += 1
         work = asyncio.create_task(self._answer(request))
         self._busy.add(work)
         work.add_done_callback(self._busy.discard)

@@ -29,9 +29,10 @@ from tickdeck.recorder.upstream import Upstream
 if TYPE_CHECKING:
     from tickdeck.recorder.client import SocketClient
 
-__all__ = ["NO_EVENTS", "Options", "Recorder"]
+__all__ = ["NO_EVENTS", "NO_REQUEST", "Options", "Recorder"]
 
 NO_EVENTS: Final = "no events"
+NO_REQUEST: Final = "no request"
 PROGRESS_EVERY_NS: Final = SECOND_NS
 
 _LOG: Final = logging.getLogger("tickdeck.recorder")
@@ -61,10 +62,17 @@ class Recorder:
             dict.fromkeys((self._http, self._ws, *(aliases if self._http in aliases else ())))
         )
         self._client: SocketClient | None = None
+        self._proxy: Proxy | None = None
+        self._outside: TickdeckError | None = None
 
     def request_stop(self) -> None:
         """End the recording soon: sockets are closed, the cassette is sealed."""
         self._stopping.set()
+
+    def fail(self, error: TickdeckError) -> None:
+        """End the recording soon, for a reason from outside, which `run` raises; nothing recorded leaves no file."""
+        self._outside = error
+        self.request_stop()
 
     async def run(self) -> Report:
         """Record until something ends it, and seal.
@@ -112,7 +120,6 @@ class Recorder:
     async def _record(self, intake: Intake, recording: Recording) -> TickdeckError | None:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
-        proxy: Proxy | None = None
         upstream = Upstream(self._http, self._ws, clock=self._clock, trust_env=self._options.trust_env)
         tasks = [
             asyncio.create_task(self._stopping.wait()),
@@ -123,7 +130,7 @@ class Recorder:
             if self._options.is_client:
                 tasks.append(asyncio.create_task(self._ask(upstream, intake)))
             else:
-                proxy = Proxy(
+                self._proxy = proxy = Proxy(
                     upstream,
                     intake,
                     self._clock,
@@ -143,11 +150,11 @@ class Recorder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             try:
-                if proxy is not None:
-                    await proxy.stop()
+                if self._proxy is not None:
+                    await self._proxy.stop()
             finally:
                 await upstream.close()
-        return intake.failure or failure
+        return intake.failure or failure or self._outside
 
     async def _ask(self, upstream: Upstream, intake: Intake) -> None:
         options = self._options
@@ -227,6 +234,8 @@ class Recorder:
         counts = intake.counts
         standing = self._client.standing if self._client is not None else None
         quiet = bool(self._options.subscribe) and (standing is None or not standing.events)
+        unreached = self._options.for_command and (self._proxy is None or not self._proxy.asked)
+        verdict = NO_EVENTS if quiet else NO_REQUEST if unreached else ""
         return Report(
             path=os.fspath(self._options.output),
             sealed=sealed,
@@ -241,7 +250,7 @@ class Recorder:
             unacknowledged=tuple(standing.unacknowledged) if standing else (),
             redactions={name: dict(places) for name, places in self._redactor.redactions.items()},
             warnings=tuple(self._redactor.warnings),
-            verdict=NO_EVENTS if quiet and not failed else "",
+            verdict="" if failed else verdict,
         )
 
     def _notify(self, notice: Notice) -> None:
