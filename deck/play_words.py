@@ -9,9 +9,9 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.readable import Readable
+from tickdeck.gateway.identity import VARIABLES
 from tickdeck.mockserver.choices import Channels, Clients, StartOn
 from tickdeck.mockserver.options import PlayOptions
-from tickdeck.mockserver.tls import VARIABLES
 from tickdeck.paste import ANY_KEY, KEY_OF_YOURS, paste_lines
 from tickdeck.words import count, duration, market_time, offset, size
 
@@ -48,6 +48,8 @@ class PlayWords:
             "request": lambda line: f"{line['method']} {line['url']}: {line['status']}{_trouble(line)}",
             "miss": lambda line: str(line["sentence"]),
             "error": lambda line: str(line["sentence"]),
+            "other_host": lambda line: f"{line['host']} is no host of the vendor: refused",
+            "lack": lambda line: str(line["message"]),
             "started": lambda line: (
                 f"{_course(line)} started at {self._when(line)}, speed {self._options.speed}"
             ),

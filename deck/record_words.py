@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.status import Status
 
-from tickdeck.recorder.notices import Notice, Progress
+from tickdeck.recorder.notices import Listening, Notice, Progress
 from tickdeck.recorder.run import NO_EVENTS, NO_REQUEST, Options
 from tickdeck.words import SECOND, count, duration, market_time, size
 
@@ -46,6 +46,8 @@ class RecordWords:
                 self._status.update(_progress(notice))
             return
         say = _SAY.get(notice.kind)
+        if isinstance(notice, Listening) and self._options.for_command:
+            say = _listening_for_command
         if say is not None:
             self._console.print(say(notice), markup=False, emoji=False)
 
@@ -56,6 +58,10 @@ def _progress(notice: Progress) -> str:
         f"{count(notice.frames, 'frame')}, {size(notice.bytes)}, "
         f"{count(notice.interactions, 'REST answer')}, {count(notice.tracks_open, 'socket')} open{pauses}; Ctrl-C seals"
     )
+
+
+def _listening_for_command(notice: Any) -> str:
+    return f"recording the command: REST at {notice.http}, sockets at {notice.ws}; its end seals the cassette"
 
 
 def _listening(notice: Any) -> str:
@@ -122,6 +128,10 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "quiet": lambda notice: f"{notice.market}: no event for {_span(notice.seconds)}",
     "lost": lambda n: f"{n.market}: connection lost ({n.reason}), next attempt in {_span(n.retry_seconds)}",
     "gap": lambda notice: f"{notice.market}: gap of {_span(notice.seconds)}: {notice.reason}",
+    "other_host": lambda n: (
+        f"{n.host} is no host of the vendor: {'let through unseen' if n.passed else 'refused'}"
+    ),
+    "lack": lambda notice: notice.message,
     "error": lambda notice: f"trouble: {notice.message}",
     "report": _report,
 }

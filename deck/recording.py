@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +10,12 @@ from functools import partial
 from typing import Any, Final
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.child import Child
-from tickdeck.child_environment import addresses
 from tickdeck.dialects.markets import DEFAULT_MARKET
 from tickdeck.environment import api_key, known_secrets
-from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.record_command import CommandRun, verdict_of
 from tickdeck.record_words import RecordWords
-from tickdeck.recorder.notices import Listening, Notice, Report
+from tickdeck.recorder.notices import Notice, Report
 from tickdeck.recorder.run import Options, Recorder
 from tickdeck.signals import Signals
 from tickdeck.values import next_time_of_day, parse_address
@@ -39,6 +36,8 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         raise UsageError(
             "a command is recorded through a proxy, --subscribe and --get make a client; choose one"
         )
+    if flags["strict_hosts"] and not command:
+        raise UsageError("--strict-hosts is for the hosts that a command asks for; give one behind --")
     host, port = parse_address(flags["listen"] or (FREE_PORT if command else DEFAULT_LISTEN))
     market = flags["market"] or DEFAULT_MARKET
     options = Options(
@@ -59,6 +58,7 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         program="tickdeck record",
         trust_env=flags["trust_env"],
         for_command=bool(command),
+        strict_hosts=flags["strict_hosts"],
     )
     options.check()
     return options
@@ -83,67 +83,16 @@ def _tell_line(lines: JsonLines, notice: Notice) -> None:
 async def _run(options: Options, tell: Callable[[Notice], None], command: Sequence[str]) -> int:
     with Signals() as signals:
         if command:
-            return await _around(options, tell, command, signals)
+            return await CommandRun(options, tell, command, signals).code()
         recorder = Recorder(options, notify=tell)
         running = asyncio.ensure_future(recorder.run())
         stopping = asyncio.ensure_future(_stop(recorder, running, signals))
         try:
-            return _verdict(await running)
+            return verdict_of(await running)
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
             stopping.cancel()
-
-
-def _verdict(report: Report) -> int:
-    return Exit.DIFFERENT if report.verdict else Exit.FINE
-
-
-async def _around(
-    options: Options, tell: Callable[[Notice], None], command: Sequence[str], signals: Signals
-) -> int:
-    """Record a command from its start to its end, which seals; whatever else ends the recording ends it, too."""
-    listening: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
-
-    def hear(notice: Notice) -> None:
-        tell(notice)
-        if isinstance(notice, Listening) and not listening.done():
-            listening.set_result(notice)
-
-    recorder = Recorder(options, notify=hear)
-    running = asyncio.ensure_future(recorder.run())
-    waiting: list[asyncio.Future[Any]] = [running, listening]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    if running.done():
-        return _verdict(running.result())
-    code: int = Exit.FINE
-    try:
-        code = await _beside(command, listening.result(), running, signals)
-    except UsageError as error:
-        recorder.fail(error)
-    finally:
-        recorder.request_stop()
-        await asyncio.wait([running])
-    return _verdict(running.result()) if code == Exit.FINE else code
-
-
-async def _beside(
-    command: Sequence[str], listening: Listening, running: asyncio.Future[Report], signals: Signals
-) -> int:
-    """The command's exit code; 0 where it was told to end, for the recording is over."""
-    found = addresses(http=listening.http, ws=listening.ws, feed=listening.feed)
-    child = await Child.start(command, {**os.environ, **found})
-    ended = asyncio.ensure_future(child.code(signals))
-    waiting: list[asyncio.Future[Any]] = [ended, running]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            return ended.result()
-        await child.end()
-        return Exit.FINE
-    finally:
-        ended.cancel()
-        child.kill()
 
 
 async def _stop(recorder: Recorder, running: asyncio.Future[Report], signals: Signals) -> None:

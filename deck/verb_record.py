@@ -53,6 +53,7 @@ TAKES_IT: Final = (
     help="A variable whose value is to be redacted. Repeatable.",
 )
 @click.option("--note", default="", help="A note for the cassette's header.")
+@click.option("--strict-hosts", is_flag=True, help="Refuse the command every host that is not the vendor's.")
 @click.option("--trust-env", is_flag=True, help="Heed HTTPS_PROXY and its kin on the way upstream.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
 @click.pass_obj
@@ -64,6 +65,7 @@ def command(run: tuple[str, ...], /, **flags: Any) -> int:
 
     With -- COMMAND the command is started once the proxy listens, with TICKDECK_HTTP, TICKDECK_WS,
     TICKDECK_FEED, POLYGON_WS_URL and DATA_PROXY_WS set; its end seals the cassette, its exit code is ours.
+    For addresses of the vendor that are written into it a forward proxy and a throw-away CA are set, too.
     """
     from tickdeck.recording import record, record_options
 

@@ -20,7 +20,7 @@ class Options:
     out, they are the vendor's. ``for_ns`` counts from the start; ``until_wall_ns`` is
     a time of the wall clock (ns since 1970). ``secrets`` are redacted wherever they
     turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
-    that none came is a verdict.
+    that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
     """
 
     output: str | os.PathLike[str]
@@ -43,6 +43,7 @@ class Options:
     program: str = ""
     trust_env: bool = False
     for_command: bool = False
+    strict_hosts: bool = False
     patience: Patience = field(default_factory=Patience)
 
     @property

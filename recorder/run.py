@@ -25,6 +25,7 @@ from tickdeck.recorder.quietlogs import redacted_logs
 from tickdeck.recorder.rest_client import fetch
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
+from tickdeck.recorder.ways import Ways, dialect_hosts
 
 if TYPE_CHECKING:
     from tickdeck.recorder.client import SocketClient
@@ -61,6 +62,13 @@ class Recorder:
         self._origins = tuple(
             dict.fromkeys((self._http, self._ws, *(aliases if self._http in aliases else ())))
         )
+        self._ways = Ways(
+            self._http,
+            self._ws,
+            hosts=dialect_hosts(dialect),
+            http_is_fixed=options.upstream_http is not None,
+            ws_is_fixed=options.upstream_ws is not None,
+        )
         self._client: SocketClient | None = None
         self._proxy: Proxy | None = None
         self._outside: TickdeckError | None = None
@@ -68,6 +76,11 @@ class Recorder:
     def request_stop(self) -> None:
         """End the recording soon: sockets are closed, the cassette is sealed."""
         self._stopping.set()
+
+    @property
+    def by_name(self) -> tuple[str, ...]:
+        """The origins of the vendor, and of the upstreams given: whoever asks for one by name asks for us."""
+        return (*self._dialect.origins, self._http, self._ws)
 
     def fail(self, error: TickdeckError) -> None:
         """End the recording soon, for a reason from outside, which `run` raises; nothing recorded leaves no file."""
@@ -98,7 +111,7 @@ class Recorder:
                 raise
             sealed, failure = self._finish(recording, intake, failure)
             report = self._report(intake, recording, sealed=sealed, failed=failure is not None)
-            self._notify(report)
+            self.notify(report)
             if failure is not None:
                 raise type(failure)(self._redactor.clean_text(str(failure))) from failure
             return report
@@ -120,7 +133,7 @@ class Recorder:
     async def _record(self, intake: Intake, recording: Recording) -> TickdeckError | None:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
-        upstream = Upstream(self._http, self._ws, clock=self._clock, trust_env=self._options.trust_env)
+        upstream = Upstream(self._ways, clock=self._clock, trust_env=self._options.trust_env)
         tasks = [
             asyncio.create_task(self._stopping.wait()),
             asyncio.create_task(self._tick(intake, recording)),
@@ -136,10 +149,10 @@ class Recorder:
                     self._clock,
                     origins=self._origins,
                     market_of=self._market_of,
-                    feed=self._dialect.feed_of(host_of(self._ws)),
-                    notify=self._notify,
+                    feed_of=self._dialect.feed_of,
+                    notify=self.notify,
                 )
-                self._notify(await proxy.start(self._options.listen_host, self._options.listen_port))
+                self.notify(await proxy.start(self._options.listen_host, self._options.listen_port))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -160,7 +173,7 @@ class Recorder:
         options = self._options
         key = options.key or ""
         await fetch(
-            options.gets, key=key, upstream=upstream, intake=intake, clock=self._clock, notify=self._notify
+            options.gets, key=key, upstream=upstream, intake=intake, clock=self._clock, notify=self.notify
         )
         if options.subscribe:
             # Only here is `websockets` of use: a proxy is not to wait for its import.
@@ -175,7 +188,7 @@ class Recorder:
                 trust_env=options.trust_env,
             )
             self._client = SocketClient(
-                wanted, intake, self._clock, notify=self._notify, patience=options.patience
+                wanted, intake, self._clock, notify=self.notify, patience=options.patience
             )
             await self._client.run()
 
@@ -189,7 +202,7 @@ class Recorder:
             await self._clock.wait_until(next_ns)
             intake.anchor()
             counts = intake.counts
-            self._notify(
+            self.notify(
                 Progress(
                     frames=counts.frames,
                     bytes=counts.bytes,
@@ -253,7 +266,8 @@ class Recorder:
             verdict="" if failed else verdict,
         )
 
-    def _notify(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
+        """Say something of this recording, without its secrets."""
         if isinstance(notice, Trouble):
             self._errors += 1
         said = cleaned(notice, self._redactor.clean_text)

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ("deck", "cassette", "dialects", "recorder", "mockserver", "pyproject.toml", "README.md", "LICENSE")
+SHIPPED = (
+    "deck",
+    "cassette",
+    "dialects",
+    "gateway",
+    "recorder",
+    "mockserver",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 HEAVY = ("aiohttp", "websockets", "rich", "asyncio")
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
