@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, ParamSpec
 
 from tickdeck.child_environment import through_proxy
 from tickdeck.gateway.detour import Detour, can_detour
@@ -16,6 +16,14 @@ NOT_CAUGHT: Final = (
     "only a command that reads TICKDECK_HTTP and its like is heard; pip install 'tickdeck[tls]' also catches "
     "https and wss addresses of the vendor that are written into it"
 )
+
+
+DISTRUSTED: Final = (
+    "a client asked for {host} and did not take our certificate, for it trusts a list of its own; "
+    "docs/recording.md tells how such a client is reached"
+)
+
+Told = ParamSpec("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +65,20 @@ async def surroundings(
         speaks_tls=server.speaks_tls,
         elsewhere=elsewhere,
         on_other=_once(tell_host),
+        on_distrust=_once(lambda host: tell_lack(DISTRUSTED.format(host=host))),
     )
     async with detour:
         straight = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
         yield {**ours, **through_proxy(detour.proxy, straight=straight, trusted=detour.trusted)}
 
 
-def _once(tell: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
-    told: set[str] = set()
+def _once(tell: Callable[Told, None]) -> Callable[Told, None]:
+    """The same, but nothing twice."""
+    told: set[object] = set()
 
-    def hear(host: str, passed: bool) -> None:
-        if host not in told:
-            told.add(host)
-            tell(host, passed)
+    def hear(*parts: Told.args, **named: Told.kwargs) -> None:
+        if parts not in told:
+            told.add(parts)
+            tell(*parts, **named)
 
     return hear

@@ -28,6 +28,7 @@ class Detour:
         speaks_tls: bool = False,
         elsewhere: Elsewhere | None,
         on_other: Callable[[str, bool], None],
+        on_distrust: Callable[[str], None],
     ) -> None:
         self.proxy = ""
         names = hosts_of(origins, host=host)
@@ -35,7 +36,7 @@ class Detour:
         context = None if self._identity is None else self._identity.context
         # This machine by its own name is no host of the vendor: whatever port is asked for there is meant.
         own = Own(host, port, frozenset(names) - {*HERE, host}, context)
-        self._front = Front(own, elsewhere=elsewhere, on_other=on_other)
+        self._front = Front(own, elsewhere=elsewhere, on_other=on_other, on_distrust=on_distrust)
 
     @property
     def trusted(self) -> tuple[str, str] | None:

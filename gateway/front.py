@@ -81,15 +81,22 @@ class Front:
     """Listens on a free port of this machine until it is stopped.
 
     ``elsewhere`` is the way to hosts that are not ours, ``None`` where there is none. ``on_other`` is told
-    the name of each such host, and whether it was let through.
+    the name of each such host, and whether it was let through; ``on_distrust`` the name of one of ours
+    whose certificate a client did not take.
     """
 
     def __init__(
-        self, own: Own, *, elsewhere: Elsewhere | None, on_other: Callable[[str, bool], None]
+        self,
+        own: Own,
+        *,
+        elsewhere: Elsewhere | None,
+        on_other: Callable[[str, bool], None],
+        on_distrust: Callable[[str], None],
     ) -> None:
         self._own = own
         self._elsewhere = elsewhere
         self._on_other = on_other
+        self._on_distrust = on_distrust
         self._server: asyncio.Server | None = None
         self._busy: set[asyncio.Task[None]] = set()
 
@@ -141,11 +148,18 @@ class Front:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 await writer.drain()
                 if ours and asked.port != HTTP_PORT and self._own.context is not None:
-                    await writer.start_tls(self._own.context, ssl_handshake_timeout=HEAD_WITHIN_S)
+                    await self._shake_hands(writer, self._own.context, asked.host)
         except BaseException:
             theirs[1].transport.abort()
             raise
         return theirs
+
+    async def _shake_hands(self, writer: StreamWriter, context: ssl.SSLContext, host: str) -> None:
+        try:
+            await writer.start_tls(context, ssl_handshake_timeout=HEAD_WITHIN_S)
+        except OSError:  # an alert, or the end: either way it wants nothing to do with us
+            self._on_distrust(host)
+            raise
 
     async def _to_another(self, asked: Asked) -> Streams:
         self._on_other(asked.host, self._elsewhere is not None)

@@ -81,7 +81,7 @@ class Echo:
 
 @contextlib.asynccontextmanager
 async def fronted(
-    *, elsewhere: front.Elsewhere | None = None, told: list[tuple[str, bool]] | None = None
+    *, elsewhere: front.Elsewhere | None = None, told: list[tuple[str, bool | None]] | None = None
 ) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
     """The port of a front before a server that says ``ours``, and what its clients trust."""
     identity = identity_of(True, None, None, hosts=["vendor.test"])
@@ -90,7 +90,12 @@ async def fronted(
     seen = [] if told is None else told
     async with Echo(b"ours ") as port:
         own = Own("127.0.0.1", port, frozenset({"vendor.test"}), identity.context)
-        proxy = Front(own, elsewhere=elsewhere, on_other=lambda host, passed: seen.append((host, passed)))
+        proxy = Front(
+            own,
+            elsewhere=elsewhere,
+            on_other=lambda host, passed: seen.append((host, passed)),
+            on_distrust=lambda host: seen.append((host, None)),
+        )
         address = await proxy.start()
         try:
             yield int(address.rpartition(":")[2]), client_context(identity.ca_file)
@@ -150,7 +155,7 @@ async def test_a_host_of_ours_without_encryption_is_answered_here_as_well() -> N
 
 
 async def test_without_a_way_elsewhere_every_other_host_is_refused() -> None:
-    told: list[tuple[str, bool]] = []
+    told: list[tuple[str, bool | None]] = []
     async with fronted(told=told) as (port, _), asyncio.timeout(20):
         reader, _, answer = await connected(port, "pypi.test:443")
         assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
@@ -159,7 +164,7 @@ async def test_without_a_way_elsewhere_every_other_host_is_refused() -> None:
 
 
 async def test_with_a_way_elsewhere_its_bytes_go_there_unread() -> None:
-    told: list[tuple[str, bool]] = []
+    told: list[tuple[str, bool | None]] = []
     async with Echo(b"theirs ") as other:
 
         async def way(host: str, port: int) -> Streams:
@@ -201,7 +206,8 @@ async def test_a_client_that_never_says_where_it_wants_to_go_is_let_go(
 
 
 async def test_a_client_that_speaks_no_tls_after_its_connect_is_let_go() -> None:
-    async with fronted() as (port, _), asyncio.timeout(20):
+    told: list[tuple[str, bool | None]] = []
+    async with fronted(told=told) as (port, _), asyncio.timeout(20):
         reader, writer, _ = await connected(port, "vendor.test:443")
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         with contextlib.suppress(ConnectionError):
@@ -211,6 +217,7 @@ async def test_a_client_that_speaks_no_tls_after_its_connect_is_let_go() -> None
         assert answer.startswith(b"HTTP/1.1 200 ")
         other.write_eof()
         assert await again.read() == b"ours "
+        assert told == [("vendor.test", None)]
         other.close()
 
 
@@ -239,7 +246,7 @@ async def test_what_nobody_reads_is_not_gathered() -> None:
 
     async with await asyncio.start_server(flood, "127.0.0.1", 0) as server, asyncio.timeout(60):
         own = Own("127.0.0.1", server.sockets[0].getsockname()[1], frozenset({"vendor.test"}), None)
-        proxy = Front(own, elsewhere=None, on_other=lambda host, passed: None)
+        proxy = Front(own, elsewhere=None, on_other=lambda host, passed: None, on_distrust=lambda host: None)
         port = int((await proxy.start()).rpartition(":")[2])
         reader, writer, _ = await connected(port, "vendor.test:80")
         writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's transport reads

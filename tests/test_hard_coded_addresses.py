@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tickdeck import MockServer
 from tickdeck.cassette.files import open_cassette
@@ -221,6 +222,14 @@ def test_what_a_tunnelled_host_says_is_not_on_the_cassette(vendor, other, tmp_pa
     record(vendor, tmp_path / "x.cassette", *python(OTHER), other)
     with open_cassette(tmp_path / "x.cassette") as cassette:
         assert not list(cassette.interactions())
+
+
+def test_a_client_that_trusts_a_list_of_its_own_is_named(vendor, tmp_path):
+    nobody = tmp_path / "nobody.pem"
+    nobody.write_bytes(trustme.CA().cert_pem.bytes())
+    done = record(vendor, tmp_path / "x.cassette", *CURL, "--cacert", str(nobody))
+    assert done.returncode == 60  # curl's code for a certificate that it does not trust
+    assert "a client asked for api.massive.com and did not take our certificate" in done.stderr
 
 
 def test_hosts_that_go_past_a_proxy_still_do(vendor, tmp_path):
