@@ -133,6 +133,10 @@ class Recording:
         finally:
             self._flush(blocks, self._encoder.open.number)
 
+    def freeze(self) -> None:
+        """Nothing is appended any more, here: it can be sealed by another thread."""
+        self._encoder.freeze()
+
     def seal(self) -> Survey:
         """Finish the cassette and give it its name; returns what it holds."""
         self._check()

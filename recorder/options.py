@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects import find
 from tickdeck.dialects.markets import DEFAULT_MARKET, FEEDS
+from tickdeck.recorder.rotation import Limits
 from tickdeck.recorder.talk import Patience
 
 
@@ -21,6 +22,7 @@ class Options:
     a time of the wall clock (ns since 1970). ``secrets`` are redacted wherever they
     turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
     that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
+    ``limits`` say when a long recording goes on in another segment.
     """
 
     output: str | os.PathLike[str]
@@ -44,6 +46,7 @@ class Options:
     trust_env: bool = False
     for_command: bool = False
     strict_hosts: bool = False
+    limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
 
     @property

@@ -37,6 +37,10 @@ FLAGS = {
     "secret_names": (),
     "note": "",
     "trust_env": False,
+    "strict_hosts": False,
+    "rotations": (),
+    "ring_ns": None,
+    "force": False,
 }
 
 
