@@ -284,3 +284,33 @@ def test_a_rotation_is_a_span_or_a_size(text):
 def test_what_is_neither_is_named(text):
     with pytest.raises(click.BadParameter, match="neither a duration nor a size"):
         span(text)
+
+
+def test_whatever_reads_takes_segments_as_one(vendor, tmp_path):
+    around(vendor, tmp_path / "day.cassette", "--rotate", "2KiB")
+    pattern, names = str(tmp_path / "day-*.cassette"), sorted(path.name for path in tmp_path.iterdir())
+
+    def read(verb, *flags, code=0):
+        done = subprocess.run([*TICKDECK, verb, pattern, *flags], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    info = json.loads(read("info", "--json"))
+    assert (info["interactions"], info["segments"]) == (12, names)
+    assert f"segments      {', '.join(names)}" in read("info")
+    printed = [json.loads(line) for line in read("cat", "--kind", "interaction").splitlines()]
+    assert [line["kind"] for line in printed] == ["cassette", *["interaction"] * 12]
+    checked = [json.loads(line) for line in read("verify", "--json").splitlines()]
+    assert [(line["name"], line["ok"]) for line in checked] == [(name, True) for name in names]
+    assert [line.partition(":")[0] for line in read("audit").splitlines()] == names
+    damaged = tmp_path / names[1]
+    damaged.write_bytes(damaged.read_bytes()[:-30] + bytes(30))
+    assert "sound" in read("verify", code=3)
+
+
+def test_a_pattern_that_matches_nothing_is_a_usage_error(tmp_path):
+    for verb in ("info", "cat", "verify", "audit"):
+        done = subprocess.run(
+            [*TICKDECK, verb, str(tmp_path / "day-*.cassette")], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, "no cassette matches" in done.stderr) == (2, True)
