@@ -88,15 +88,17 @@ class Recording:
         indexer: Indexer | None = None,
         replace: bool = False,
         write_ahead: bool = True,
+        continues: bool = False,
         level: int = LEVEL,
         opener: Disk = DISK,
     ) -> Recording:
         """Begin a cassette. UsageError when there is one already, StorageError when the disk refuses.
 
-        ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk.
+        ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk. ``continues``:
+        it is a further segment, and what the redactor counted so far belongs to those before.
         """
         target, disk = Path(path), opener
-        encoder = Encoder(header, redactor=redactor)
+        encoder = Encoder(header, redactor=redactor, continues=continues)
         indexer = indexer or indexer_of(encoder.header.dialect)
         opening = encoder.opening()
         descriptor = _begin(target, opening, replace=replace, disk=disk)

@@ -69,8 +69,9 @@ class Cut:
 class Encoder:
     """Records in, rows and cuts out; the only way into a cassette."""
 
-    def __init__(self, header: Header, *, redactor: Scrubber) -> None:
-        self._before = _counts(redactor)
+    def __init__(self, header: Header, *, redactor: Scrubber, continues: bool = False) -> None:
+        """``continues``: what the redactor counted so far is another segment's."""
+        self._before = _counts(redactor) if continues else {}
         self._counted: dict[str, dict[str, int]] | None = None
         self.header = redactor.clean_header(header)
         self.open = Cut(0)

@@ -142,7 +142,12 @@ class Recorder:
 
         def begin(path: str | os.PathLike[str]) -> Recording:
             return Recording.create(
-                path, header, redactor=self._redactor, replace=options.replace, opener=self._disk
+                path,
+                header,
+                redactor=self._redactor,
+                replace=options.replace,
+                continues=options.limits.any,
+                opener=self._disk,
             )
 
         if not options.limits.any:

@@ -42,7 +42,7 @@ class Deck:
         )
 
     def _begin(self, path: Path) -> Recording:
-        return Recording.create(path, self.header, redactor=self.redactor)
+        return Recording.create(path, self.header, redactor=self.redactor, continues=True)
 
     def _remove(self, path: Path) -> None:
         self.removed.append(path.name)
