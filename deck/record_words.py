@@ -123,6 +123,7 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "listening": _listening,
     "track": lambda notice: f"socket {notice.track} ({notice.market}) opened",
     "track_ended": _ended,
+    "dropped": lambda n: f"socket {n.track} ({n.market}) was dropped by the vendor ({n.words}): {n.advice}",
     "answered": lambda notice: f"GET {notice.path}: {notice.status}, {size(notice.bytes)}",
     "authenticated": lambda notice: f"{notice.market}: the key was taken",
     "subscribed": lambda notice: f"subscribed to {_some(notice.channels)}",

@@ -95,6 +95,10 @@ class Dialect(Protocol):
         """The socket origin of a feed to record from."""
         ...
 
+    def advice(self, payload: bytes) -> tuple[str, str] | None:
+        """The words and what to do, if this message of the service announces the end of its connection."""
+        ...
+
     def feed_of(self, host: str) -> str:
         """The feed that a host name stands for; nothing if it is not the service's."""
         ...

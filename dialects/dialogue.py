@@ -18,12 +18,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from tickdeck.dialects.advice import EVICTIONS
 from tickdeck.dialects.channels import normalise
 
 _STATUS: Final = b'"status"'
 _ACKNOWLEDGED: Final = "subscribed to: "
 _NOT_AUTHORIZED: Final = "not authorized"
-_EVICTIONS: Final = frozenset(("max_connections", "disconnected", "force_disconnect"))
 
 
 class Stage(enum.Enum):
@@ -124,7 +124,7 @@ class Dialogue:
         return steps
 
     def _status(self, status: str, message: str) -> list[Step]:
-        if status in _EVICTIONS:
+        if status in EVICTIONS:
             return [Evicted(message.strip() or status)]
         match self.stage, status:
             case Stage.GREETING, "connected":

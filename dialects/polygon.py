@@ -9,6 +9,7 @@ from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.redaction import SecretPlaces
 from tickdeck.dialects import markets as trading
 from tickdeck.dialects import profiles as eras
+from tickdeck.dialects.advice import advice
 from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.moments import Shift
@@ -43,6 +44,10 @@ class Polygon:
     def upstream_ws(self, feed: str) -> str:
         """See `markets.upstream_ws`."""
         return trading.upstream_ws(feed)
+
+    def advice(self, payload: bytes) -> tuple[str, str] | None:
+        """See `tickdeck.dialects.advice`."""
+        return advice(payload)
 
     def feed_of(self, host: str) -> str:
         """See `markets.feed_of`."""

@@ -90,6 +90,17 @@ class TrackEnded(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped(Notice):
+    """The service ended a connection for a reason that it gave in ``words``; ``advice`` is what to do."""
+
+    kind: ClassVar[str] = "dropped"
+    track: int
+    market: str
+    words: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answered(Notice):
     """A path of ``--get`` was answered."""
 

@@ -39,6 +39,7 @@ class Proxy:
         origins: Sequence[str],
         market_of: Callable[[str], str],
         feed_of: Callable[[str], str],
+        advice: Callable[[bytes], tuple[str, str] | None] = lambda words: None,
         notify: Notify,
     ) -> None:
         self.asked = 0
@@ -46,7 +47,14 @@ class Proxy:
         self._upstream = upstream
         self._rest = RestProxy(upstream, intake, clock, origins=origins, notify=notify)
         self._sockets = SocketProxy(
-            upstream, intake, clock, rest=self._rest, market_of=market_of, feed_of=feed_of, notify=notify
+            upstream,
+            intake,
+            clock,
+            rest=self._rest,
+            market_of=market_of,
+            feed_of=feed_of,
+            advice=advice,
+            notify=notify,
         )
         self._site: web.TCPSite | None = None
         self._busy: set[asyncio.Task[object]] = set()

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tickdeck.cassette.records import Sender
+from tickdeck.cassette.records import TEXT, Sender
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.inflow import GOING_AWAY, LOST, End
 from tickdeck.recorder.line import Line
@@ -31,6 +31,8 @@ class Relay:
     client: Line
     intake: Intake
     clock: Clock
+    last_words: bytes = b""
+    """The last text that the service said."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _closed: bool = False
 
@@ -62,6 +64,8 @@ class Relay:
             batch, end = await source.inflow.take()
             if batch and not self._closed:
                 self.intake.frames(self.track, sender, batch)
+                if sender is Sender.SERVER and batch[-1].opcode == TEXT:
+                    self.last_words = batch[-1].payload
             await target.send(batch)
             if end is not None:
                 return end

@@ -176,6 +176,7 @@ class Recorder:
                     origins=self._origins,
                     market_of=self._market_of,
                     feed_of=self._dialect.feed_of,
+                    advice=self._dialect.advice,
                     notify=self.notify,
                 )
                 self.notify(await proxy.start(self._options.listen_host, self._options.listen_port))

@@ -13,7 +13,7 @@ from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import accepted_upgrade, protocols_of, sent_upstream
 from tickdeck.recorder.line import Line
-from tickdeck.recorder.notices import Notify, TrackEnded, TrackStarted
+from tickdeck.recorder.notices import Dropped, Notify, TrackEnded, TrackStarted
 from tickdeck.recorder.relay import Relay
 from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
 from tickdeck.recorder.sink import Intake
@@ -32,6 +32,7 @@ class SocketProxy:
         rest: RestProxy,
         market_of: Callable[[str], str],
         feed_of: Callable[[str], str],
+        advice: Callable[[bytes], tuple[str, str] | None] = lambda words: None,
         notify: Notify,
     ) -> None:
         self._upstream = upstream
@@ -40,6 +41,7 @@ class SocketProxy:
         self._rest = rest
         self._market_of = market_of
         self._feed_of = feed_of
+        self._advice = advice
         self._notify = notify
         self._relays: set[Relay] = set()
 
@@ -109,6 +111,8 @@ class SocketProxy:
         self._relays.add(relay)
         try:
             end = await relay.run()
+            if (meant := self._advice(relay.last_words)) is not None:
+                self._notify(Dropped(track, opening.market, *meant))
             self._notify(TrackEnded(track, opening.market, end.code, end.reason))
         except StorageError:
             pass  # the intake has said so; both sides lose the connection

@@ -149,3 +149,30 @@ def test_a_command_and_a_client_are_one_too_many():
     flags = {"subscribe": ("T.A",), "gets": (), "listen": None, "market": None}
     with pytest.raises(UsageError, match="a command is recorded through a proxy"):
         record_options(flags, command=("true",))
+
+
+EVICTED = """
+import json, os
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
+def bot():
+    socket = connect(os.environ["POLYGON_WS_URL"])
+    socket.send(json.dumps({"action": "auth", "params": "any"}))
+    socket.recv(), socket.recv()
+    return socket
+first = bot()
+second = bot()
+try:
+    for message in first: print(message)
+except ConnectionClosedError as end:
+    print(end.rcvd.code)
+"""
+
+
+def test_an_eviction_reaches_the_bot_as_it_came_and_is_told_plainly(tape, tmp_path):
+    with MockServer(tape, speed="max", max_connections=1) as vendor:
+        done = record(vendor, tmp_path / "x.cassette", sys.executable, "-c", EVICTED)
+    message, code = done.stdout.splitlines()
+    assert (json.loads(message)[0]["status"], code) == ("max_connections", "1008"), done.stderr
+    assert "socket 0 (stocks) was dropped by the vendor (Maximum number of websocket" in done.stderr
+    assert "another connection with this key was made to the market" in done.stderr
