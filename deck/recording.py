@@ -39,6 +39,7 @@ def record_options(flags: Mapping[str, Any]) -> Options:
         upstream_ws=flags["upstream_ws"],
         listen_host=host,
         listen_port=port,
+        metrics=parse_address(flags["metrics"]) if flags["metrics"] else None,
         market=market,
         feed=flags["feed"],
         subscribe=tuple(name.strip() for given in flags["subscribe"] for name in given.split(",")),

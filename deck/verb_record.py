@@ -54,6 +54,7 @@ TAKES_IT: Final = (
 )
 @click.option("--note", default="", help="A note for the cassette's header.")
 @click.option("--trust-env", is_flag=True, help="Heed HTTPS_PROXY and its kin on the way upstream.")
+@click.option("--metrics", metavar="HOST:PORT", help="Also tell the numbers to Prometheus here.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
 def command(**flags: Any) -> int:
     """Write a conversation with the vendor onto a cassette.

@@ -21,7 +21,6 @@ from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
-from tickdeck.mockserver.gate import Gate
 from tickdeck.mockserver.journal import Journal
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
@@ -36,6 +35,7 @@ from tickdeck.mockserver.stubs import stubs_of
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.tls import Identity, hosts_of, identity_of
 from tickdeck.mockserver.waits import Waits
+from tickdeck.watch.gate import Gate
 
 Tell: TypeAlias = Callable[[Line], None]
 

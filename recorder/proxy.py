@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tickdeck.cassette.errors import StorageError, UsageError
 from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.metrics_desk import METRICS_PATH, MetricsDesk
 from tickdeck.recorder.notices import Listening, Notify
 from tickdeck.recorder.rest_proxy import RestProxy, as_it_came
 from tickdeck.recorder.sink import Intake
@@ -40,7 +41,9 @@ class Proxy:
         market_of: Callable[[str], str],
         feed: str,
         notify: Notify,
+        metrics: MetricsDesk | None = None,
     ) -> None:
+        self._metrics = metrics
         self._upstream = upstream
         self._rest = RestProxy(upstream, intake, clock, origins=origins, notify=notify)
         self._sockets = SocketProxy(
@@ -107,6 +110,8 @@ class Proxy:
         try:
             if not request.raw_path.startswith("/"):
                 return web.Response(status=400, text="a request line names a path here, not an address\n")
+            if self._metrics is not None and request.path == METRICS_PATH:
+                return self._metrics.answer(request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._sockets.handle(request)
             return await self._rest.handle(request)

@@ -63,6 +63,8 @@ class Relay:
             if batch and not self._closed:
                 self.intake.frames(self.track, sender, batch)
             await target.send(batch)
+            if sender is Sender.SERVER:
+                self.intake.passed_on(self.track, batch)
             if end is not None:
                 return end
 

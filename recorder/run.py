@@ -18,7 +18,9 @@ from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.notices import Notice, Notify, Progress, Report, Trouble, cleaned
+from tickdeck.recorder.meters import Meters, flow_of, metrics_of
+from tickdeck.recorder.metrics_desk import MetricsDesk, MetricsPort
+from tickdeck.recorder.notices import Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.quietlogs import redacted_logs
@@ -49,7 +51,7 @@ class Recorder:
         self._clock = clock or Clock()
         self._disk = disk
         self._stopping = asyncio.Event()
-        self._errors = 0
+        self._meters = Meters()
         known = (*options.secrets, *([options.key] if options.key else []))
         self._dialect = dialect = find(options.dialect)
         self._redactor = Redactor(dialect.places, known=known)
@@ -81,6 +83,7 @@ class Recorder:
                 start_ns=start_ns,
                 learner=self._dialect.learner,
                 clean=self._redactor.clean,
+                meters=self._meters,
                 on_failure=lambda error: self.request_stop(),
             )
             try:
@@ -113,6 +116,11 @@ class Recorder:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
         proxy: Proxy | None = None
+        desk = MetricsDesk(
+            lambda: metrics_of(intake.counts, recording.stats, self._meters, self._redactor.redactions),
+            host=self._options.listen_host,
+        )
+        port = MetricsPort(desk)
         upstream = Upstream(self._http, self._ws, clock=self._clock, trust_env=self._options.trust_env)
         tasks = [
             asyncio.create_task(self._stopping.wait()),
@@ -120,6 +128,8 @@ class Recorder:
             asyncio.create_task(self._time_is_up()),
         ]
         try:
+            if self._options.metrics is not None:
+                self._notify(Metrics(await port.start(*self._options.metrics)))
             if self._options.is_client:
                 tasks.append(asyncio.create_task(self._ask(upstream, intake)))
             else:
@@ -131,6 +141,7 @@ class Recorder:
                     market_of=self._market_of,
                     feed=self._dialect.feed_of(host_of(self._ws)),
                     notify=self._notify,
+                    metrics=desk,
                 )
                 self._notify(await proxy.start(self._options.listen_host, self._options.listen_port))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -147,6 +158,7 @@ class Recorder:
                     await proxy.stop()
             finally:
                 await upstream.close()
+                await port.stop()
         return intake.failure or failure
 
     async def _ask(self, upstream: Upstream, intake: Intake) -> None:
@@ -190,6 +202,7 @@ class Recorder:
                     tracks=counts.tracks,
                     tracks_open=counts.tracks_open,
                     pauses=recording.stats.pauses,
+                    flow=flow_of(recording.stats, intake.meters),
                 )
             )
 
@@ -236,17 +249,18 @@ class Recorder:
             tracks=counts.tracks,
             gaps=counts.gaps,
             pauses=recording.stats.pauses,
-            errors=self._errors,
+            errors=self._meters.errors,
             refused=tuple(standing.refused) if standing else (),
             unacknowledged=tuple(standing.unacknowledged) if standing else (),
             redactions={name: dict(places) for name, places in self._redactor.redactions.items()},
             warnings=tuple(self._redactor.warnings),
             verdict=NO_EVENTS if quiet and not failed else "",
+            flow=flow_of(recording.stats, intake.meters),
         )
 
     def _notify(self, notice: Notice) -> None:
-        if isinstance(notice, Trouble):
-            self._errors += 1
+        self._meters.errors += isinstance(notice, Trouble)
+        self._meters.reconnects += isinstance(notice, Lost)
         said = cleaned(notice, self._redactor.clean_text)
         _LOG.debug("%s %s", said.kind, said.values())
         self._tell(said)

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ("deck", "cassette", "dialects", "recorder", "mockserver", "pyproject.toml", "README.md", "LICENSE")
+SHIPPED = (
+    "deck",
+    "cassette",
+    "dialects",
+    "recorder",
+    "mockserver",
+    "watch",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 HEAVY = ("aiohttp", "websockets", "rich", "asyncio")
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -82,7 +92,7 @@ def test_the_wheel_takes_one_name_and_no_other(wheel):
 
 def test_the_wheel_holds_types_and_a_sample(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    rooms = ("", "cassette/", "dialects/", "recorder/", "mockserver/")
+    rooms = ("", "cassette/", "dialects/", "recorder/", "mockserver/", "watch/")
     assert [room for room in rooms if f"tickdeck/{room}py.typed" not in names] == []
     assert any(name.startswith("tickdeck/samples/") and name.endswith(".cassette") for name in names)
 
