@@ -37,6 +37,7 @@ FLAGS = {
     "secret_names": (),
     "note": "",
     "trust_env": False,
+    "metrics": None,
 }
 
 
