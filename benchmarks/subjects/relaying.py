@@ -42,11 +42,20 @@ class Run:
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Mixed frames of 5 kB, and 132 bytes."""
-    mixed = 3_000 if bench.quick else 15_000
+    mixed, small = (3_000, 30_000) if bench.quick else (15_000, 200_000)
+    yield from _measure(bench, "mixed frames of 5 kB", mixed_frames(mixed), GOAL)
+    yield from _measure(bench, "132 B frames", small_frames(small), SMALL_GOAL)
+
+
+def mixed_frames(number: int) -> list[bytes]:
+    """Payloads of 1, 1, 7, 40 and 140 events in turn."""
     turns = cycle([shape.payloads() for shape in SHAPES])
-    yield from _measure(bench, "mixed frames of 5 kB", [next(t) for t in islice(turns, mixed)], GOAL)
-    small = list(islice(ONE.payloads(), 30_000 if bench.quick else 200_000))
-    yield from _measure(bench, "132 B frames", small, SMALL_GOAL)
+    return [next(turn) for turn in islice(turns, number)]
+
+
+def small_frames(number: int) -> list[bytes]:
+    """Payloads of one event."""
+    return list(islice(ONE.payloads(), number))
 
 
 def _measure(bench: Bench, what: str, payloads: list[bytes], goal: int) -> Iterator[Row]:
@@ -56,7 +65,7 @@ def _measure(bench: Bench, what: str, payloads: list[bytes], goal: int) -> Itera
     direct, runs = [], []
     for number in range(bench.rounds):
         with service("flood", tape) as flood:
-            direct.append(_read(flood.port, asked))
+            direct.append(received(flood.port, asked))
         with service("flood", tape) as flood:
             runs.append(
                 _record(bench.folder / f"relayed-{number}.cassette", flood.port, asked, len(payloads))
@@ -87,7 +96,7 @@ def _measure(bench: Bench, what: str, payloads: list[bytes], goal: int) -> Itera
     )
 
 
-def _read(port: int, asked: Wanted) -> float:
+def received(port: int, asked: Wanted) -> float:
     """A client that reads everything and hashes it; how long that took."""
     with connect(port) as sock:
         rest = subscribe(sock)
@@ -103,7 +112,7 @@ def _read(port: int, asked: Wanted) -> float:
 def _record(path: Path, port: int, asked: Wanted, frames: int) -> Run:
     with recorder(path, port) as proxy:
         before = proxy.ask("usage")
-        seconds = _read(proxy.port, asked)
+        seconds = received(proxy.port, asked)
         cpu = proxy.ask("usage")["cpu_s"] - before["cpu_s"]
         report = proxy.ask("stop")
     _on_cassette(path, asked, frames)
