@@ -15,6 +15,7 @@ from harness import MB, Bench, player, recorder, service
 from listener import seconds_for
 from subjects.filtering import TEN, expected
 from subjects.relaying import mixed_frames, received, small_frames
+from subjects.requests import seconds_for as request_seconds
 from tapes import MIXED, ONE, PLAIN, SMALL, ZSTD, Shape, make_of, wanted
 
 COURSES: dict[str, tuple[Shape, int, str, str]] = {
@@ -28,6 +29,8 @@ COURSES: dict[str, tuple[Shape, int, str, str]] = {
 
 RECORDED = {"record": mixed_frames, "record-small": small_frames}
 """Courses through the recorder, as a proxy: the profile is that of its thread."""
+
+ANSWERED = "record-rest"
 
 WAITING = ("poll", "select", "acquire")
 MOST = 15
@@ -58,13 +61,28 @@ def recorded(payloads: list[bytes]) -> Sequence[Sequence[object]]:
     return functions
 
 
+def answered(requests: int) -> Sequence[Sequence[object]]:
+    """Where the recorder's time goes with one REST request after the other."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tickdeck-bench-") as name,
+        service("rest") as rest,
+        recorder(Path(name) / "x.cassette", rest.port, "--profile") as proxy,
+    ):
+        request_seconds(proxy.port, requests, 1)
+        functions: Sequence[Sequence[object]] = proxy.ask("stop")["functions"]
+    return functions
+
+
 def main() -> None:
     """Play one course and print where the time went."""
     parser = argparse.ArgumentParser(description="Where the player's time goes.")
-    parser.add_argument("course", choices=[*COURSES, *RECORDED])
+    parser.add_argument("course", choices=[*COURSES, *RECORDED, ANSWERED])
     course = parser.parse_args().course
     if course in RECORDED:
         print("\n".join(lines(recorded(RECORDED[course](15_000)))))
+        return
+    if course == ANSWERED:
+        print("\n".join(lines(answered(1_000))))
         return
     shape, level, speed, params = COURSES[course]
     with tempfile.TemporaryDirectory(prefix="tickdeck-bench-") as folder:

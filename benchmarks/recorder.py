@@ -16,6 +16,7 @@ import sys
 from player import functions
 from tickdeck.recorder.notices import Listening, Notice
 from tickdeck.recorder.run import Options, Recorder
+from tickdeck.recording import take_turns
 from usage import usage
 
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("output")
     parser.add_argument("service", type=int)
     parser.add_argument("--profile", action="store_true")
+    take_turns()
     asyncio.run(_record(parser.parse_args()))
 
 

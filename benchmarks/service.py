@@ -4,7 +4,8 @@
 so many a second, each with the moment of its sending, and ``numbered FRAMES SEED`` numbers its
 frames over all connections and loses a connection now and then (`soak.py`). The handshake is a
 real one, unlike that of `peers.py`: the recorder's own client looks at it. ``rest`` answers every
-request with the same ten kilobytes, on aiohttp, as such a service is written.
+request with the same ten kilobytes, on aiohttp, as such a service is written; ``forward PORT``
+is the least proxy before it that aiohttp makes, which records nothing.
 """
 
 from __future__ import annotations
@@ -197,11 +198,34 @@ async def _rest() -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
+async def _forward(port: str) -> None:
+    import aiohttp
+    from aiohttp import web
+
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+
+        async def answer(request: web.Request) -> web.Response:
+            url = f"http://127.0.0.1:{port}{request.raw_path}"
+            async with session.request(request.method, url, headers=request.headers) as answered:
+                body = await answered.read()
+                return web.Response(status=answered.status, body=body, headers=answered.headers)
+
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        print(runner.addresses[0][1], flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
 def main() -> None:
     """Run the service of that name."""
     name, *words = sys.argv[1:]
     if name == "rest":
         asyncio.run(_rest())
+    elif name == "forward":
+        asyncio.run(_forward(*words))
     else:
         {each.__name__: each for each in (flood, paced, numbered)}[name](*words)
 

@@ -21,30 +21,36 @@ def measure(bench: Bench) -> Iterator[Row]:
     """One connection, then eight."""
     for connections in (1, 8):
         asked = 200 if bench.quick else 1_500
-        straight, through = [], []
+        straight, through, bare = [], [], []
         for number in range(bench.rounds):
             path = bench.folder / f"requests-{connections}-{number}.cassette"
-            with service("rest") as rest, recorder(path, rest.port) as proxy:
-                straight.append(asked / _seconds(rest.port, asked, connections))
-                through.append(asked / _seconds(proxy.port, asked, connections))
+            with (
+                service("rest") as rest,
+                recorder(path, rest.port) as proxy,
+                service("forward", str(rest.port)) as forward,
+            ):
+                straight.append(asked / seconds_for(rest.port, asked, connections))
+                through.append(asked / seconds_for(proxy.port, asked, connections))
+                bare.append(asked / seconds_for(forward.port, asked, connections))
                 report = proxy.ask("stop")
             if report["interactions"] != asked:
                 raise WrongBytesError(f"{report['interactions']} of {asked} answers are on the cassette")
             path.unlink()
-        rate, direct = spread(through), spread(straight)
+        rate, direct, least = spread(through), spread(straight), spread(bare)
         share = rate.median / direct.median
         yield Row(
             f"REST through the recorder, 10 kB, {connections} connection{'s' if connections > 1 else ''}",
             f"{short(rate.median)} requests/s ({short(rate.low)}-{short(rate.high)})",
-            f"direct, on aiohttp {short(direct.median)} requests/s ({short(direct.low)}-{short(direct.high)})",
+            f"direct, on aiohttp {short(direct.median)} requests/s ({short(direct.low)}-{short(direct.high)}); "
+            f"through a bare aiohttp proxy {short(least.median)}",
             f"{share:.0%}",
             f"{GOAL:.0%}",
             share >= GOAL,
-            {"tickdeck": through, "direct": straight},
+            {"tickdeck": through, "direct": straight, "bare proxy": bare},
         )
 
 
-def _seconds(port: int, asked: int, connections: int) -> float:
+def seconds_for(port: int, asked: int, connections: int) -> float:
     """How long so many requests took; each connection asks again once it was answered."""
     with selectors.DefaultSelector() as waiting:
         left, begun = asked, time.perf_counter()
