@@ -20,7 +20,7 @@ import xxhash
 from tickdeck import dialects
 from tickdeck.cassette.compression import LEVEL
 from tickdeck.cassette.files import open_cassette
-from tickdeck.cassette.indexing import Event, Holding
+from tickdeck.cassette.indexing import Event, Holding, Index
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Source, TrackOpened
 from tickdeck.cassette.wire import frame_header
 from tickdeck.cassette.writer import encode_cassette
@@ -255,6 +255,10 @@ class _Remembering:
         if payload not in self._events:
             self._events[payload] = self._indexer.events(payload)
         return self._events[payload]
+
+    def index(self, payloads: Sequence[bytes]) -> Index | None:
+        """None: what repeats is sooner remembered."""
+        return None
 
     def holdings(self, sender: Sender, payload: bytes) -> Sequence[Holding]:
         return self._indexer.holdings(sender, payload)

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, islice, pairwise
 from struct import Struct
-from typing import Final, overload
+from typing import Final, cast, overload
 
 from tickdeck.cassette.blocks import MAX_PAYLOAD
 from tickdeck.cassette.channeltable import ChannelTable
@@ -41,14 +41,22 @@ MAX_EVENTS: Final = 1 << 20
 MAX_SHARED: Final = 8 << 20
 """The longest blob of a chunk of several records; what is longer holds one long record."""
 
+AT_ONCE: Final = 256
+"""Frames of which the events are found together, where that is quicker."""
+
 _NOT_FILLED: Final = "the rows of a chunk's side do not fill its blob"
 
 
-def data_events(record: Record, indexer: Indexer) -> Sequence[Event]:
-    """The events of a frame that belongs in a lane: a server's text frame with market data. Else none."""
+def _spoken_on(record: Record) -> int | None:
+    """The track of a frame that may hold market data: a server's text frame."""
     if type(record) is not Frame or record.sender is not Sender.SERVER or record.opcode != TEXT:
-        return ()
-    events = indexer.events(record.payload) or ()
+        return None
+    return record.track
+
+
+def _data_events(frame: Frame, indexer: Indexer) -> Sequence[Event]:
+    """The events of a frame that belongs in a lane, for some are of the market. Else none."""
+    events = indexer.events(frame.payload) or ()
     if len(events) > MAX_EVENTS:
         return ()
     return events if any(event.channel != STATUS for event in events) else ()
@@ -59,17 +67,33 @@ def build_chunk(number: int, records: Iterable[Record], indexer: Indexer) -> Chu
     ids = ChannelIds()
     lanes: dict[int, LaneBuilder] = {}
     side: list[Record] = []
-    for record in records:
-        events = data_events(record, indexer)
-        if events and type(record) is Frame:
-            lane = lanes.get(record.track)
-            if lane is None:
-                lane = lanes[record.track] = LaneBuilder(record.track)
-            lane.add(record, events, ids)
-        else:
-            side.append(record)
+    for track, stretch in groupby(records, key=_spoken_on):
+        if track is None:
+            side += stretch
+            continue
+        frames = cast("Iterator[Frame]", stretch)
+        while batch := list(islice(frames, AT_ONCE)):
+            lane = lanes.get(track) or LaneBuilder(track)
+            index = indexer.index([frame.payload for frame in batch]) if len(batch) > 1 else None
+            if index is not None:
+                lane.add_all(batch, index, ids)
+            else:
+                side += _one_by_one(batch, lane, ids, indexer)
+            if lane.seqs:
+                lanes[track] = lane
     ordered = [lanes[track].lane() for track in sorted(lanes)]
     return Chunk(number, tuple(ids), tuple(ordered), tuple(side))
+
+
+def _one_by_one(
+    frames: Iterable[Frame], lane: LaneBuilder, ids: ChannelIds, indexer: Indexer
+) -> Iterator[Record]:
+    """Add to a lane the frames that belong there; the others are given back."""
+    for frame in frames:
+        if events := _data_events(frame, indexer):
+            lane.add(frame, events, ids)
+        else:
+            yield frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,19 @@ class Event(NamedTuple):
     channel: str
 
 
+class Index(NamedTuple):
+    """The events of several frames, one behind the other.
+
+    ``counts`` says how many each frame has; event ``e`` is bytes ``[starts[e], ends[e])`` of the
+    payload of its frame, on ``channels[e]``.
+    """
+
+    counts: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    channels: Sequence[str]
+
+
 class Holding(NamedTuple):
     """A track came to hold a channel (``T.AAPL``, ``AM.*``), or ceased to."""
 
@@ -46,6 +59,13 @@ class Indexer(Protocol):
 
     def events(self, payload: bytes) -> Sequence[Event] | None:
         """The events of a server frame, in order; ``None`` if it is no array of objects (the frame is opaque)."""
+        ...
+
+    def index(self, payloads: Sequence[bytes]) -> Index | None:
+        """The same for several frames at once, all of which have events, and of the market only.
+
+        ``None`` where that is not so, or where it is no quicker than one by one.
+        """
         ...
 
     def holdings(self, sender: Sender, payload: bytes) -> Sequence[Holding]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise, repeat
-from operator import add, sub
+from itertools import accumulate, chain, pairwise, repeat
+from operator import add, attrgetter, sub
 from typing import Final
 
 from tickdeck.cassette.blocks import MAX_PAYLOAD
@@ -21,12 +21,16 @@ from tickdeck.cassette.chunks import BuiltLane, Lane
 from tickdeck.cassette.columns import pack_column, starts_of
 from tickdeck.cassette.compression import ZSTD, restore, squeeze
 from tickdeck.cassette.errors import FormatError
-from tickdeck.cassette.indexing import STATUS, Event
+from tickdeck.cassette.indexing import STATUS, Event, Index
 from tickdeck.cassette.packing import Fields
-from tickdeck.cassette.records import Frame
+from tickdeck.cassette.records import TEXT, Frame
 from tickdeck.cassette.wire import frame_header
 
 _WORTH_COMPRESSING: Final = 64
+
+_SEQ: Final = attrgetter("seq")
+_OFFSET: Final = attrgetter("offset_ns")
+_PAYLOAD: Final = attrgetter("payload")
 
 
 def store(data: bytes, level: int) -> object:
@@ -84,6 +88,24 @@ class LaneBuilder:
         self.event_ends.extend(map(add, ends, repeat(base)))
         self.event_channels.extend(map(ids.__getitem__, channels))
         self.first_event.append(len(self.event_channels))
+
+    def add_all(self, frames: Sequence[Frame], index: Index, ids: ChannelIds) -> None:
+        """Several frames at once, with what an `Index` says of them."""
+        sizes = [len(frame.payload) for frame in frames]
+        headers = list(map(frame_header, repeat(TEXT), sizes))
+        header_sizes = list(map(len, headers))
+        starts = list(accumulate(map(add, header_sizes, sizes), initial=self.starts[-1]))
+        payload_starts = list(map(add, starts, header_sizes))
+        self.seqs += map(_SEQ, frames)
+        self.offsets += map(_OFFSET, frames)
+        self.payload_starts += payload_starts
+        self.pieces += chain.from_iterable(zip(headers, map(_PAYLOAD, frames), strict=True))
+        self.starts += starts[1:]
+        bases = list(chain.from_iterable(map(repeat, payload_starts, index.counts)))
+        self.event_starts += map(add, index.starts, bases)
+        self.event_ends += map(add, index.ends, bases)
+        self.event_channels += map(ids.__getitem__, index.channels)
+        self.first_event += list(accumulate(index.counts, initial=self.first_event[-1]))[1:]
 
     def lane(self) -> BuiltLane:
         return BuiltLane(

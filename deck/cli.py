@@ -35,7 +35,7 @@ VERBS: Final = {
 }
 """In the order of --help."""
 
-TAKES_COMMAND: Final = frozenset({"play"})
+TAKES_COMMAND: Final = frozenset({"play", "record"})
 """Verbs for which `--` begins a command to run; for the others it keeps its usual meaning."""
 
 

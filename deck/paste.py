@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import Interaction
 
+ANY_KEY: Final = "any"
+KEY_OF_YOURS: Final = "YOUR_KEY"
+"""Stands where only certain keys are let in: a real one is not to stand on a terminal."""
 
-def paste_lines(cassette: Readable, listening: Mapping[str, object], *, market: str) -> list[str]:
+
+def paste_lines(cassette: Readable, listening: Mapping[str, object], *, market: str, key: str) -> list[str]:
     """For the official Python client, Node and curl; ``listening`` is the line of that kind."""
     channel, path = _busiest(cassette, market), _answered(cassette)
     http, ws, feed = listening["http"], listening["ws"], listening["feed"]
     python = (
-        f'from massive import WebSocketClient; WebSocketClient("any", feed="{feed}", market="{market}", '
+        f'from massive import WebSocketClient; WebSocketClient("{key}", feed="{feed}", market="{market}", '
         f'secure={str(ws).startswith("wss:")}, subscriptions=["{channel}"]).run(print)'
     )
     node = (
         f'const s = new WebSocket("{ws}/{market}"); s.onmessage = m => console.log(m.data); '
-        f's.onopen = () => ["auth any", "subscribe {channel}"].map(a => a.split(" "))'
+        f's.onopen = () => ["auth {key}", "subscribe {channel}"].map(a => a.split(" "))'
         ".forEach(([action, params]) => s.send(JSON.stringify({action, params})))"
     )
     trust = "" if (ca := listening.get("ca")) is None else f"--cacert {ca} "
@@ -28,7 +33,7 @@ def paste_lines(cassette: Readable, listening: Mapping[str, object], *, market: 
         "  python (pip install massive), node 22, curl:",
         f"    python -c '{python}'",
         f"    node -e '{node}'",
-        f"    curl {trust}-H 'Authorization: Bearer any' '{http}{path}'",
+        f"    curl {trust}-H 'Authorization: Bearer {key}' '{http}{path}'",
     ]
 
 

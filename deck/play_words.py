@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.readable import Readable
+from tickdeck.gateway.identity import VARIABLES
 from tickdeck.mockserver.choices import Channels, Clients, StartOn
 from tickdeck.mockserver.options import PlayOptions
-from tickdeck.mockserver.tls import VARIABLES
-from tickdeck.paste import paste_lines
+from tickdeck.paste import ANY_KEY, KEY_OF_YOURS, paste_lines
 from tickdeck.words import count, duration, market_time, offset, size
 
 Line = Mapping[str, Any]
@@ -34,6 +34,8 @@ class PlayWords:
         self._options = options
         markets = [track.market for track in cassette.survey.tracks.values()]
         self._market = markets[0] if markets else "stocks"
+        lets_any_in = options.good_keys is None and ANY_KEY not in options.bad_keys
+        self._key = ANY_KEY if lets_any_in else KEY_OF_YOURS
         self._say: Mapping[str, Callable[[Line], str]] = {
             "listening": self._listening,
             "connected": lambda line: f"{_who(line)} connected to {line['market']}",
@@ -46,6 +48,8 @@ class PlayWords:
             "request": lambda line: f"{line['method']} {line['url']}: {line['status']}{_trouble(line)}",
             "miss": lambda line: str(line["sentence"]),
             "error": lambda line: str(line["sentence"]),
+            "other_host": lambda line: f"{line['host']} is no host of the vendor: refused",
+            "lack": lambda line: str(line["message"]),
             "started": lambda line: (
                 f"{_course(line)} started at {self._when(line)}, speed {self._options.speed}"
             ),
@@ -79,7 +83,7 @@ class PlayWords:
             f"{count(sum(track.frames for track in survey.tracks.values()), 'frame')}, "
             f"{count(survey.interactions, 'REST answer')}; wording: {line['profile']}"
         )
-        paste = paste_lines(self._cassette, line, market=self._market)
+        paste = paste_lines(self._cassette, line, market=self._market, key=self._key)
         return "\n".join(
             (
                 playing,
@@ -167,6 +171,7 @@ def _report(line: Line) -> str:
     return "\n".join(
         (
             *tapes,
+            *(f"an answer was laid over {request}, and nobody asked it" for request in line["unused_stubs"]),
             f"requests: {asked}; {count(line['missteps'], 'misstep')}; lateness {_late(line['lateness'])}",
         )
     )

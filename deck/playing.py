@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tickdeck.cassette.errors import ReplayError, UsageError
+from tickdeck.around import Server, surroundings
+from tickdeck.cassette.errors import ReplayError
 from tickdeck.cassette.readable import Readable
+from tickdeck.child import Child
+from tickdeck.child_environment import addresses
 from tickdeck.exits import Exit
+from tickdeck.gateway.identity import VARIABLES
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.server import Player
-from tickdeck.mockserver.tls import VARIABLES
 from tickdeck.play_words import PlayWords
-from tickdeck.signals import Signals, reached_by_terminal
+from tickdeck.signals import Signals
 from tickdeck.words import duration
 
 Line = Mapping[str, object]
@@ -63,7 +64,7 @@ async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, comm
             raise
         try:
             code = await (
-                _beside(player, command, signals) if command else _until_over(player, ends, signals)
+                _beside(player, tell, command, signals) if command else _until_over(player, ends, signals)
             )
         finally:
             await player.stop()
@@ -110,37 +111,31 @@ async def _somebody(player: Player, patience_ns: int | None) -> None:
         raise ReplayError(f"no client came within {duration(patience_ns or 0)}") from None
 
 
-async def _beside(player: Player, command: tuple[str, ...], signals: Signals) -> int:
-    try:
-        child = await asyncio.create_subprocess_exec(*command, env=environment(player))
-    except OSError as error:
-        raise UsageError(f"cannot start {command[0]}: {(error.strerror or str(error)).lower()}") from error
-    passing = asyncio.ensure_future(_pass_on(child, signals))
-    try:
-        code = await child.wait()
-    finally:
-        passing.cancel()
-        if child.returncode is None:
+async def _beside(
+    player: Player, tell: Callable[[Line], None], command: tuple[str, ...], signals: Signals
+) -> int:
+    async with _surroundings(player, tell) as environment:
+        child = await Child.start(command, environment)
+        try:
+            return await child.code(signals)
+        finally:
             child.kill()
-    return 128 - code if code < 0 else code
 
 
-async def _pass_on(child: asyncio.subprocess.Process, signals: Signals) -> None:
-    async for number in signals:
-        if number == signal.SIGINT and reached_by_terminal():
-            continue
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(number)
+def _surroundings(
+    player: Player, tell: Callable[[Line], None]
+) -> AbstractAsyncContextManager[dict[str, str]]:
+    return surroundings(
+        Server(player.by_name, player.host, player.port, environment(player), speaks_tls=player.speaks_tls),
+        elsewhere=None,
+        tell_host=lambda host, passed: tell({"kind": "other_host", "host": host, "passed": passed}),
+        tell_lack=lambda message: tell({"kind": "lack", "message": message}),
+    )
 
 
 def environment(player: Player) -> dict[str, str]:
-    """Ours, and where the command finds the server."""
+    """Where the command finds the server."""
     return {
-        **os.environ,
-        "TICKDECK_HTTP": player.http_url,
-        "TICKDECK_WS": player.ws_url,
-        "TICKDECK_FEED": player.feed,
-        "POLYGON_WS_URL": f"{player.ws_url}/stocks",
-        "DATA_PROXY_WS": f"{player.ws_url}/stocks",
+        **addresses(http=player.http_url, ws=player.ws_url, feed=player.feed),
         **({} if player.ca_file is None else dict.fromkeys(VARIABLES, str(player.ca_file))),
     }

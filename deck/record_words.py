@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.status import Status
 
 from tickdeck.recorder.meters import Flow
-from tickdeck.recorder.notices import Notice, Progress
-from tickdeck.recorder.run import Options
+from tickdeck.recorder.notices import Listening, Notice, Progress
+from tickdeck.recorder.run import NO_EVENTS, NO_REQUEST, Options
 from tickdeck.words import SECOND, count, duration, market_time, size
 
 MOST_CHANNELS: Final = 6
@@ -47,6 +47,8 @@ class RecordWords:
                 self._status.update(_progress(notice))
             return
         say = _SAY.get(notice.kind)
+        if isinstance(notice, Listening) and self._options.for_command:
+            say = _listening_for_command
         if say is not None:
             self._console.print(say(notice), markup=False, emoji=False)
 
@@ -75,6 +77,10 @@ def _delay(flow: Flow) -> str:
 
 def _pauses(pauses: int, flow: Flow) -> str:
     return f"{count(pauses, 'pause')} of {flow.paused_seconds:.1f} s for the disk" if pauses else ""
+
+
+def _listening_for_command(notice: Any) -> str:
+    return f"recording the command: REST at {notice.http}, sockets at {notice.ws}; its end seals the cassette"
 
 
 def _listening(notice: Any) -> str:
@@ -112,7 +118,7 @@ def _report(notice: Any) -> str:
         f"refused: {_some(notice.refused)}" if notice.refused else "",
         f"never acknowledged: {_some(notice.unacknowledged)}" if notice.unacknowledged else "",
     ]
-    verdict = f"; {notice.verdict} came" if notice.verdict else ""
+    verdict = f"; {_VERDICTS[notice.verdict]}" if notice.verdict else ""
     return "\n".join((", ".join(filter(None, parts)) + verdict, *notice.warnings))
 
 
@@ -124,6 +130,11 @@ def _some(channels: tuple[str, ...]) -> str:
 def _span(seconds: float) -> str:
     return duration(int(seconds * SECOND))
 
+
+_VERDICTS: Final[Mapping[str, str]] = {
+    NO_EVENTS: "no events came",
+    NO_REQUEST: "the command never reached the recorder: see docs/recording.md, which client is reached how",
+}
 
 _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "listening": _listening,
@@ -138,6 +149,10 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "quiet": lambda notice: f"{notice.market}: no event for {_span(notice.seconds)}",
     "lost": lambda n: f"{n.market}: connection lost ({n.reason}), next attempt in {_span(n.retry_seconds)}",
     "gap": lambda notice: f"{notice.market}: gap of {_span(notice.seconds)}: {notice.reason}",
+    "other_host": lambda n: (
+        f"{n.host} is no host of the vendor: {'let through unseen' if n.passed else 'refused'}"
+    ),
+    "lack": lambda notice: notice.message,
     "error": lambda notice: f"trouble: {notice.message}",
     "report": _report,
 }

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.markets import DEFAULT_MARKET
 from tickdeck.environment import api_key, known_secrets
-from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.record_command import CommandRun, verdict_of
 from tickdeck.record_words import RecordWords
 from tickdeck.recorder.notices import Notice, Report
 from tickdeck.recorder.run import Options, Recorder
@@ -22,19 +22,26 @@ from tickdeck.values import next_time_of_day, parse_address
 from tickdeck.words import zone_of
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8421"
+FREE_PORT: Final = "127.0.0.1:0"
 
 TURN_S: Final = 0.0005
 """How long one thread of a recording keeps the others from going on, where Python would say 5 ms."""
 
 
-def record_options(flags: Mapping[str, Any]) -> Options:
+def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> Options:
     """The flags as values; `UsageError` for what does not fit together."""
     client = bool(flags["subscribe"] or flags["gets"])
     if client and flags["listen"]:
         raise UsageError("--listen makes a proxy, --subscribe and --get make a client; choose one")
     if flags["market"] and not flags["subscribe"]:
         raise UsageError("--market goes with --subscribe; a proxy records what the bot connects to")
-    host, port = parse_address(flags["listen"] or DEFAULT_LISTEN)
+    if client and command:
+        raise UsageError(
+            "a command is recorded through a proxy, --subscribe and --get make a client; choose one"
+        )
+    if flags["strict_hosts"] and not command:
+        raise UsageError("--strict-hosts is for the hosts that a command asks for; give one behind --")
+    host, port = parse_address(flags["listen"] or (FREE_PORT if command else DEFAULT_LISTEN))
     market = flags["market"] or DEFAULT_MARKET
     options = Options(
         output=flags["output"],
@@ -54,6 +61,8 @@ def record_options(flags: Mapping[str, Any]) -> Options:
         note=flags["note"],
         program="tickdeck record",
         trust_env=flags["trust_env"],
+        for_command=bool(command),
+        strict_hosts=flags["strict_hosts"],
     )
     options.check()
     return options
@@ -63,15 +72,13 @@ def _until(text: str | None, market: str) -> int | None:
     return None if text is None else next_time_of_day(text, zone_of(market), now_ns=time.time_ns())
 
 
-def record(options: Options, *, as_json: bool) -> int:
-    """Record until a signal, the time that was asked for, or an error; return the exit code."""
+def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> int:
+    """Record until a signal, the time that was asked for, the end of the command, or an error; the exit code."""
     take_turns()
     if as_json:
-        report = asyncio.run(_run(options, partial(_tell_line, JsonLines(sys.stdout))))
-    else:
-        with RecordWords(options) as words:
-            report = asyncio.run(_run(options, words.tell))
-    return Exit.DIFFERENT if report.verdict else Exit.FINE
+        return asyncio.run(_run(options, partial(_tell_line, JsonLines(sys.stdout)), command))
+    with RecordWords(options) as words:
+        return asyncio.run(_run(options, words.tell, command))
 
 
 def take_turns() -> None:
@@ -83,14 +90,15 @@ def _tell_line(lines: JsonLines, notice: Notice) -> None:
     lines.tell({"kind": notice.kind, **notice.values()})
 
 
-async def _run(options: Options, tell: Callable[[Notice], None]) -> Report:
-    """The first signal seals, the second insists: what is still open is cut off, and then sealed."""
-    recorder = Recorder(options, notify=tell)
+async def _run(options: Options, tell: Callable[[Notice], None], command: Sequence[str]) -> int:
     with Signals() as signals:
+        if command:
+            return await CommandRun(options, tell, command, signals).code()
+        recorder = Recorder(options, notify=tell)
         running = asyncio.ensure_future(recorder.run())
         stopping = asyncio.ensure_future(_stop(recorder, running, signals))
         try:
-            return await running
+            return verdict_of(await running)
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
@@ -98,6 +106,7 @@ async def _run(options: Options, tell: Callable[[Notice], None]) -> Report:
 
 
 async def _stop(recorder: Recorder, running: asyncio.Future[Report], signals: Signals) -> None:
+    """The first signal seals, the second insists: what is still open is cut off, and then sealed."""
     await signals.first()
     recorder.request_stop()
     await signals.first()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.values import duration
+from tickdeck.values import TakesCommand, duration
 
 TAKES_IT: Final = (
     "this connects with your key to {market}: most plans allow one connection a market, so any other "
@@ -17,7 +17,7 @@ TAKES_IT: Final = (
 )
 
 
-@click.command
+@click.command(cls=TakesCommand)
 @click.option(
     "-o",
     "--output",
@@ -53,21 +53,27 @@ TAKES_IT: Final = (
     help="A variable whose value is to be redacted. Repeatable.",
 )
 @click.option("--note", default="", help="A note for the cassette's header.")
+@click.option("--strict-hosts", is_flag=True, help="Refuse the command every host that is not the vendor's.")
 @click.option("--trust-env", is_flag=True, help="Heed HTTPS_PROXY and its kin on the way upstream.")
 @click.option("--metrics", metavar="HOST:PORT", help="Also tell the numbers to Prometheus here.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
-def command(**flags: Any) -> int:
+@click.pass_obj
+def command(run: tuple[str, ...], /, **flags: Any) -> int:
     """Write a conversation with the vendor onto a cassette.
 
     Without --subscribe or --get it is a proxy: point your bot's base URLs at it. With them it is a client of
     its own, with the key from MASSIVE_API_KEY, POLYGON_API_KEY or APCA_API_KEY_ID. Ctrl-C seals the cassette.
+
+    With -- COMMAND the command is started once the proxy listens, with TICKDECK_HTTP, TICKDECK_WS,
+    TICKDECK_FEED, POLYGON_WS_URL and DATA_PROXY_WS set; its end seals the cassette, its exit code is ours.
+    For addresses of the vendor that are written into it a forward proxy and a throw-away CA are set, too.
     """
     from tickdeck.recording import record, record_options
 
-    options = record_options(flags)
+    options = record_options(flags, command=run)
     if options.subscribe:
         _make_sure(options.market, taken=flags["take_connection"])
-    return record(options, as_json=flags["as_json"])
+    return record(options, command=run, as_json=flags["as_json"])
 
 
 def _make_sure(market: str, *, taken: bool) -> None:

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tickdeck.cassette.indexing import STATUS, Event, Holding
+from tickdeck.cassette.indexing import STATUS, Event, Holding, Index
 from tickdeck.cassette.records import Sender
 from tickdeck.dialects.channels import normalise
-from tickdeck.dialects.flat_frames import events_of_flat
+from tickdeck.dialects.flat_frames import events_of_flat, index_of_flat
 from tickdeck.dialects.jsontext import DECODER, Json, JsonObject, read_objects, sayable, text_of
 
 REVISION: Final = 1
@@ -134,6 +134,10 @@ class PolygonIndexer:
     def events(self, payload: bytes) -> Sequence[Event] | None:
         """See `events`."""
         return events(payload)
+
+    def index(self, payloads: Sequence[bytes]) -> Index | None:
+        """See `tickdeck.dialects.flat_frames.index_of_flat`."""
+        return index_of_flat(payloads)
 
     def holdings(self, sender: Sender, payload: bytes) -> Sequence[Holding]:
         """See `holdings`."""

@@ -23,13 +23,13 @@ from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
+from tickdeck.gateway.identity import client_context
 from tickdeck.mockserver.controls import Controls, WaitTimeoutError
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Player
 from tickdeck.mockserver.telling import Line
-from tickdeck.mockserver.tls import client_context
 from tickdeck.mockserver.views import ClientView, Moved, State
 
 __all__ = ["AsyncMarket", "MockServer", "PlainMarket", "WaitTimeoutError"]

@@ -26,6 +26,7 @@ from tickdeck.mockserver.moments import Moment, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
 from tickdeck.mockserver.shelf import Repeats
 from tickdeck.mockserver.timeshift import Target, TimeShift, parse_time_shift
+from tickdeck.mockserver.wordkinds import check_kinds
 
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -133,6 +134,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
     if unknown := sorted(words.keys() - OptionWords.__annotations__.keys()):
         known = ", ".join(sorted(OptionWords.__annotations__))
         raise UsageError(f"there is no option {unknown[0]}; there are {known}")
+    check_kinds(words)
     keys, cap, repeats = words.get("keys"), words.get("idle_cap"), words.get("repeats")
     speed, shift = parse_speed(words.get("speed", 1)), words.get("time_shift")
     options = PlayOptions(
@@ -152,7 +154,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         profile=words.get("profile"),
         good_keys=None if keys is None else frozenset(_names("keys", keys)),
         bad_keys=frozenset(_names("reject keys", words.get("reject_keys", ()))),
-        not_entitled=_names("not entitled", words.get("not_entitled", ())),
+        not_entitled=_channels("not entitled", words.get("not_entitled", ())),
         max_connections=_at_least_one("max connections", words.get("max_connections")),
         slow_client=_choice(SlowClient, "slow client", words.get("slow_client", "wait")),
         feed=words.get("feed"),
@@ -204,7 +206,7 @@ def _start_of(words: str | Iterable[str]) -> Start:
         if words.startswith("clients:"):
             return Clients(_count(words.removeprefix("clients:")))
         words = words.split(",")
-    names = tuple(name.strip() for name in words)
+    names = tuple(name.strip() for name in _names("start on", words))
     if not names or not all("." in name for name in names):
         found = ",".join(names)
         raise UsageError(
@@ -231,6 +233,16 @@ def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in names):
         raise UsageError(f"{what} must be texts, not {names!r}")
     return names
+
+
+def _channels(what: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Channels, alone or behind commas."""
+    channels = tuple(name.strip() for names in _names(what, given) for name in names.split(","))
+    for channel in channels:
+        kind, dot, symbol = channel.partition(".")
+        if not (kind and dot and symbol):
+            raise UsageError(f"{what} wants channels like T.AAPL or Q.*, not {channel!r}")
+    return channels
 
 
 def _moment(what: str, text: str | None) -> Moment | None:

@@ -122,6 +122,7 @@ class RestDesk:
             "requests": self.counts,
             "misses": list(self.misses),
             "unplayed": unplayed,
+            "unused_stubs": self.stubs.unused(),
         }
 
     def _find(self, asked: Asked, timeline: Timeline) -> Interaction | Miss:

@@ -19,6 +19,7 @@ from aiohttp import web
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.redaction import Redactor
+from tickdeck.gateway.identity import HERE, Identity, hosts_of, identity_of
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.journal import Journal
@@ -33,7 +34,6 @@ from tickdeck.mockserver.sockets import GOING_AWAY, refusal_of
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import stubs_of
 from tickdeck.mockserver.telling import Line
-from tickdeck.mockserver.tls import Identity, hosts_of, identity_of
 from tickdeck.mockserver.waits import Waits
 from tickdeck.watch.gate import Gate
 
@@ -58,6 +58,7 @@ class Player:
         self._runner: web.ServerRunner | None = None
         self._port = 0
         self._identity: Identity | None = None
+        self._names = frozenset(hosts_of(self.stage.dialect.origins, host="localhost")) - frozenset(HERE)
 
     async def start(self) -> None:
         """Listen; ``listening`` is told once clients can connect."""
@@ -160,6 +161,21 @@ class Player:
         return self._port
 
     @property
+    def host(self) -> str:
+        """The host listened on."""
+        return self.options.host
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it serves https and wss."""
+        return self._identity is not None
+
+    @property
+    def by_name(self) -> tuple[str, ...]:
+        """The origins of the vendor: who asks for one by name, and is led here, is answered as the vendor would."""
+        return (*self.stage.cassette.header.origins, *self.stage.dialect.origins)
+
+    @property
     def http_url(self) -> str:
         """The REST base: ``http://127.0.0.1:PORT``, over TLS ``https``."""
         return f"http{self._s}://{self.feed}"
@@ -208,8 +224,14 @@ class Player:
                 self.stage.gone(connection)
         return await self._answer(request)
 
+    def _own_origin(self, host: str | None) -> str:
+        """This server's origin as a client spells it; one that was led here asked for https."""
+        if host in self._names:
+            return f"https://{host}"
+        return f"http{self._s}://{host or self.feed}"
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        own, started_ns = f"http{self._s}://{request.host or self.feed}", self.stage.clock.now_ns()
+        own, started_ns = self._own_origin(request.host), self.stage.clock.now_ns()
         response = await self.desk.answer(request, own=own)
         if self.stage.keeper is not None:
             url, headers = own + request.raw_path, request.raw_headers

@@ -30,6 +30,7 @@ class Stubs:
     def __init__(self) -> None:
         self._stubs: dict[_Key, Stub] = {}
         self._first: dict[_Key, Stub] = {}
+        self._asked: set[_Key] = set()
 
     def lay(self, request: str, stub: Stub | None) -> None:
         """Answer ``GET /v1/marketstatus/now`` so, or (``None``) as recorded again; `UsageError` if it is no request."""
@@ -44,12 +45,24 @@ class Stubs:
         self._first = dict(self._stubs)
 
     def reset(self) -> None:
-        """Forget what was laid, and lifted, since."""
+        """Forget what was laid, lifted and asked for since."""
         self._stubs = dict(self._first)
+        self._asked.clear()
 
     def find(self, method: str, path: str) -> Stub | None:
         """The answer that is laid over this request, if any."""
-        return self._stubs.get((method.upper(), segments(path))) if self._stubs else None
+        if not self._stubs:
+            return None
+        key = method.upper(), segments(path)
+        if key in self._stubs:
+            self._asked.add(key)
+        return self._stubs.get(key)
+
+    def unused(self) -> list[str]:
+        """The requests that an answer is laid over and nobody asked."""
+        return [
+            f"{method} {'/'.join(path)}" for method, path in self._stubs if (method, path) not in self._asked
+        ]
 
 
 def stubs_of(laid: Mapping[str, str | bytes]) -> Stubs:

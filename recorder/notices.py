@@ -34,6 +34,23 @@ class Listening(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class OtherHost(Notice):
+    """The command asked for a host that is not the vendor's: whether it was let through."""
+
+    kind: ClassVar[str] = "other_host"
+    host: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lack(Notice):
+    """Something that cannot be done here, and how it could."""
+
+    kind: ClassVar[str] = "lack"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress(Notice):
     """Once a second: what was taken so far; ``pauses`` are waits for a slow disk."""
 

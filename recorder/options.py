@@ -19,8 +19,9 @@ class Options:
     ``listen_host`` and ``listen_port`` (0: a free one). Upstreams are origins; left
     out, they are the vendor's. ``for_ns`` counts from the start; ``until_wall_ns`` is
     a time of the wall clock (ns since 1970). ``metrics`` is where the numbers have a
-    port of their own; a proxy has them on its own in any case. ``secrets`` are redacted wherever they
-    turn up, like ``key``.
+    port of their own; a proxy has them on its own in any case. ``secrets`` are redacted
+    wherever they turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
+    that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
     """
 
     output: str | os.PathLike[str]
@@ -43,6 +44,8 @@ class Options:
     note: str = ""
     program: str = ""
     trust_env: bool = False
+    for_command: bool = False
+    strict_hosts: bool = False
     patience: Patience = field(default_factory=Patience)
 
     @property

@@ -39,15 +39,17 @@ class Proxy:
         *,
         origins: Sequence[str],
         market_of: Callable[[str], str],
-        feed: str,
+        feed_of: Callable[[str], str],
         notify: Notify,
         metrics: MetricsDesk | None = None,
     ) -> None:
         self._metrics = metrics
+        self.asked = 0
+        """Requests that came, handshakes among them."""
         self._upstream = upstream
         self._rest = RestProxy(upstream, intake, clock, origins=origins, notify=notify)
         self._sockets = SocketProxy(
-            upstream, intake, clock, rest=self._rest, market_of=market_of, feed=feed, notify=notify
+            upstream, intake, clock, rest=self._rest, market_of=market_of, feed_of=feed_of, notify=notify
         )
         self._site: web.TCPSite | None = None
         self._busy: set[asyncio.Task[object]] = set()
@@ -96,6 +98,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """A client that leaves (its handler is cancelled) ends the wait for the vendor, not the keeping."""
+        self.asked += self._metrics is None or request.path != METRICS_PATH
         work = asyncio.create_task(self._answer(request))
         self._busy.add(work)
         work.add_done_callback(self._busy.discard)

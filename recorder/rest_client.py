@@ -23,7 +23,7 @@ async def fetch(
 ) -> None:
     """Ask for each path in turn. RecordingError when the service is not there, or refuses the key."""
     headers = (
-        (b"Host", authority(upstream.http).encode()),
+        (b"Host", authority(upstream.ways.http).encode()),
         (b"Accept", b"application/json"),
         (b"Accept-Encoding", b"gzip"),
         (b"Authorization", b"Bearer " + key.encode()),
@@ -33,7 +33,7 @@ async def fetch(
         started_ns = clock.now_ns()
         response = await upstream.ask("GET", path, headers=headers)
         exchange = exchange_of(
-            response, started_ns, method="GET", url=upstream.http + path, request_headers=headers
+            response, started_ns, method="GET", url=upstream.ways.http + path, request_headers=headers
         )
         intake.interaction(exchange)
         notify(Answered(path, exchange.status, len(exchange.body)))

@@ -40,17 +40,20 @@ class RestProxy:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, there and back."""
         started_ns = self._clock.now_ns()
-        headers = sent_upstream(request.raw_headers, host=authority(self._upstream.http))
+        origin = self._upstream.ways.http_for(request.headers.get("Host"))
+        headers = sent_upstream(request.raw_headers, host=authority(origin))
         body = await request.read()
         try:
-            response = await self._upstream.ask(request.method, request.raw_path, headers=headers, body=body)
+            response = await self._upstream.ask(
+                request.method, request.raw_path, headers=headers, body=body, origin=origin
+            )
         except RecordingError as error:
             return unreachable(error, self._notify)
         exchange = exchange_of(
             response,
             started_ns,
             method=request.method,
-            url=self._upstream.http + request.raw_path,
+            url=origin + request.raw_path,
             request_headers=headers,
             request_body=body,
         )
@@ -59,7 +62,9 @@ class RestProxy:
 
     async def answer(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Give the client what the upstream answered."""
-        answer = answer_to_client(exchange, Origins(self._origins, own=own_origin(request)))
+        by_name = self._upstream.ways.is_by_name(request.headers.get("Host"))
+        origins = Origins(() if by_name else self._origins, own=own_origin(request))
+        answer = answer_to_client(exchange, origins)
         if answer.trouble:
             self._notify(Trouble(answer.trouble))
         if answer.complete:

@@ -27,13 +27,15 @@ from tickdeck.recorder.quietlogs import redacted_logs
 from tickdeck.recorder.rest_client import fetch
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
+from tickdeck.recorder.ways import Ways, dialect_hosts
 
 if TYPE_CHECKING:
     from tickdeck.recorder.client import SocketClient
 
-__all__ = ["NO_EVENTS", "Options", "Recorder"]
+__all__ = ["NO_EVENTS", "NO_REQUEST", "Options", "Recorder"]
 
 NO_EVENTS: Final = "no events"
+NO_REQUEST: Final = "no request"
 PROGRESS_EVERY_NS: Final = SECOND_NS
 
 _LOG: Final = logging.getLogger("tickdeck.recorder")
@@ -62,11 +64,30 @@ class Recorder:
         self._origins = tuple(
             dict.fromkeys((self._http, self._ws, *(aliases if self._http in aliases else ())))
         )
+        self._ways = Ways(
+            self._http,
+            self._ws,
+            hosts=dialect_hosts(dialect),
+            http_is_fixed=options.upstream_http is not None,
+            ws_is_fixed=options.upstream_ws is not None,
+        )
         self._client: SocketClient | None = None
+        self._proxy: Proxy | None = None
+        self._outside: TickdeckError | None = None
 
     def request_stop(self) -> None:
         """End the recording soon: sockets are closed, the cassette is sealed."""
         self._stopping.set()
+
+    @property
+    def by_name(self) -> tuple[str, ...]:
+        """The origins of the vendor, and of the upstreams given: whoever asks for one by name asks for us."""
+        return (*self._dialect.origins, self._http, self._ws)
+
+    def fail(self, error: TickdeckError) -> None:
+        """End the recording soon, for a reason from outside, which `run` raises; nothing recorded leaves no file."""
+        self._outside = error
+        self.request_stop()
 
     async def run(self) -> Report:
         """Record until something ends it, and seal.
@@ -93,7 +114,7 @@ class Recorder:
                 raise
             sealed, failure = self._finish(recording, intake, failure)
             report = self._report(intake, recording, sealed=sealed, failed=failure is not None)
-            self._notify(report)
+            self.notify(report)
             if failure is not None:
                 raise type(failure)(self._redactor.clean_text(str(failure))) from failure
             return report
@@ -115,13 +136,12 @@ class Recorder:
     async def _record(self, intake: Intake, recording: Recording) -> TickdeckError | None:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
-        proxy: Proxy | None = None
         desk = MetricsDesk(
             lambda: metrics_of(intake.counts, recording.stats, self._meters, self._redactor.redactions),
             host=self._options.listen_host,
         )
         port = MetricsPort(desk)
-        upstream = Upstream(self._http, self._ws, clock=self._clock, trust_env=self._options.trust_env)
+        upstream = Upstream(self._ways, clock=self._clock, trust_env=self._options.trust_env)
         tasks = [
             asyncio.create_task(self._stopping.wait()),
             asyncio.create_task(self._tick(intake, recording)),
@@ -129,21 +149,21 @@ class Recorder:
         ]
         try:
             if self._options.metrics is not None:
-                self._notify(Metrics(await port.start(*self._options.metrics)))
+                self.notify(Metrics(await port.start(*self._options.metrics)))
             if self._options.is_client:
                 tasks.append(asyncio.create_task(self._ask(upstream, intake)))
             else:
-                proxy = Proxy(
+                self._proxy = proxy = Proxy(
                     upstream,
                     intake,
                     self._clock,
                     origins=self._origins,
                     market_of=self._market_of,
-                    feed=self._dialect.feed_of(host_of(self._ws)),
-                    notify=self._notify,
+                    feed_of=self._dialect.feed_of,
+                    notify=self.notify,
                     metrics=desk,
                 )
-                self._notify(await proxy.start(self._options.listen_host, self._options.listen_port))
+                self.notify(await proxy.start(self._options.listen_host, self._options.listen_port))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -154,18 +174,18 @@ class Recorder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             try:
-                if proxy is not None:
-                    await proxy.stop()
+                if self._proxy is not None:
+                    await self._proxy.stop()
             finally:
                 await upstream.close()
                 await port.stop()
-        return intake.failure or failure
+        return intake.failure or failure or self._outside
 
     async def _ask(self, upstream: Upstream, intake: Intake) -> None:
         options = self._options
         key = options.key or ""
         await fetch(
-            options.gets, key=key, upstream=upstream, intake=intake, clock=self._clock, notify=self._notify
+            options.gets, key=key, upstream=upstream, intake=intake, clock=self._clock, notify=self.notify
         )
         if options.subscribe:
             # Only here is `websockets` of use: a proxy is not to wait for its import.
@@ -180,7 +200,7 @@ class Recorder:
                 trust_env=options.trust_env,
             )
             self._client = SocketClient(
-                wanted, intake, self._clock, notify=self._notify, patience=options.patience
+                wanted, intake, self._clock, notify=self.notify, patience=options.patience
             )
             await self._client.run()
 
@@ -194,7 +214,7 @@ class Recorder:
             await self._clock.wait_until(next_ns)
             intake.anchor()
             counts = intake.counts
-            self._notify(
+            self.notify(
                 Progress(
                     frames=counts.frames,
                     bytes=counts.bytes,
@@ -240,6 +260,8 @@ class Recorder:
         counts = intake.counts
         standing = self._client.standing if self._client is not None else None
         quiet = bool(self._options.subscribe) and (standing is None or not standing.events)
+        unreached = self._options.for_command and (self._proxy is None or not self._proxy.asked)
+        verdict = NO_EVENTS if quiet else NO_REQUEST if unreached else ""
         return Report(
             path=os.fspath(self._options.output),
             sealed=sealed,
@@ -254,11 +276,12 @@ class Recorder:
             unacknowledged=tuple(standing.unacknowledged) if standing else (),
             redactions={name: dict(places) for name, places in self._redactor.redactions.items()},
             warnings=tuple(self._redactor.warnings),
-            verdict=NO_EVENTS if quiet and not failed else "",
+            verdict="" if failed else verdict,
             flow=flow_of(recording.stats, intake.meters),
         )
 
-    def _notify(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
+        """Say something of this recording, without its secrets."""
         self._meters.errors += isinstance(notice, Trouble)
         self._meters.reconnects += isinstance(notice, Lost)
         said = cleaned(notice, self._redactor.clean_text)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tickdeck.cassette.errors import RecordingError, StorageError
 from tickdeck.cassette.records import Sender
-from tickdeck.recorder.addresses import authority
+from tickdeck.recorder.addresses import authority, host_of
 from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import accepted_upgrade, protocols_of, sent_upstream
@@ -31,7 +31,7 @@ class SocketProxy:
         *,
         rest: RestProxy,
         market_of: Callable[[str], str],
-        feed: str,
+        feed_of: Callable[[str], str],
         notify: Notify,
     ) -> None:
         self._upstream = upstream
@@ -39,7 +39,7 @@ class SocketProxy:
         self._clock = clock
         self._rest = rest
         self._market_of = market_of
-        self._feed = feed
+        self._feed_of = feed_of
         self._notify = notify
         self._relays: set[Relay] = set()
 
@@ -59,32 +59,36 @@ class SocketProxy:
         if not _socket(()).can_prepare(request):
             return web.Response(status=400, text="this is no WebSocket handshake that RFC 6455 allows\n")
         started_ns = self._clock.now_ns()
-        headers = sent_upstream(request.raw_headers, host=authority(self._upstream.ws))
+        origin = self._upstream.ways.ws_for(request.headers.get("Host"))
+        headers = sent_upstream(request.raw_headers, host=authority(origin))
         try:
             upgrade = await self._upstream.upgrade(
-                request.raw_path, headers=headers, protocols=protocols_of(request.raw_headers)
+                request.raw_path,
+                headers=headers,
+                protocols=protocols_of(request.raw_headers),
+                origin=origin,
             )
         except RecordingError as error:
             return unreachable(error, self._notify)
         except UpgradeRefused as refusal:
-            url = self._upstream.ws + request.raw_path
+            url = origin + request.raw_path
             exchange = exchange_of(
                 refusal.response, started_ns, method=request.method, url=url, request_headers=headers
             )
             self._intake.interaction(exchange)
             return await self._rest.answer(request, exchange)
         try:
-            return await self._relay(request, upgrade)
+            return await self._relay(request, upgrade, origin)
         finally:
             await upgrade.release()
 
-    async def _relay(self, request: web.BaseRequest, upgrade: Upgrade) -> web.StreamResponse:
+    async def _relay(self, request: web.BaseRequest, upgrade: Upgrade, origin: str) -> web.StreamResponse:
         answered = upgrade.response.raw_headers
         opening = Opening(
             market=self._market_of(request.path),
-            feed=self._feed,
-            url=self._upstream.ws + request.raw_path,
-            request_headers=sent_upstream(request.raw_headers, host=authority(self._upstream.ws)),
+            feed=self._feed_of(host_of(origin)),
+            url=origin + request.raw_path,
+            request_headers=sent_upstream(request.raw_headers, host=authority(origin)),
             response_headers=answered,
         )
         upstream = upgrade.line(self._clock)

@@ -21,6 +21,7 @@ from tickdeck.cassette.records import HeaderPairs
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import without
 from tickdeck.recorder.line import Line
+from tickdeck.recorder.ways import Ways
 
 MAX_MESSAGE: Final = 24 << 20
 """Bytes of one WebSocket message: what a row of a cassette holds; the services known send 1 MB at most."""
@@ -73,11 +74,10 @@ class UpgradeRefused(Exception):  # noqa: N818 - it is an answer
 
 
 class Upstream:
-    """One service: its REST origin and its socket origin."""
+    """One service, by the ways there are to it."""
 
-    def __init__(self, http: str, ws: str, *, clock: Clock, trust_env: bool = False) -> None:
-        self.http = http
-        self.ws = ws
+    def __init__(self, ways: Ways, *, clock: Clock, trust_env: bool = False) -> None:
+        self.ways = ways
         self._clock = clock
         self._trust_env = trust_env
         self._connector = aiohttp.TCPConnector(limit=0)
@@ -119,9 +119,17 @@ class Upstream:
         await self._session.close()
         await self._connector.close()
 
-    async def ask(self, method: str, path: str, *, headers: HeaderPairs, body: bytes = b"") -> Response:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeaderPairs,
+        body: bytes = b"",
+        origin: str | None = None,
+    ) -> Response:
         """The response, or what came of it until it was `cut`; RecordingError when there is none."""
-        url = URL(self.http + path, encoded=True)
+        url = URL((origin or self.ways.http) + path, encoded=True)
         fields = _fields(without(headers, (b"host", b"content-length")))
         try:
             async with self._cuttable():
@@ -129,10 +137,12 @@ class Upstream:
                     method, url, headers=fields, data=body or None, allow_redirects=False
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise RecordingError(f"could not reach {self.http}: {why(error)}") from error
+            raise RecordingError(f"could not reach {url.origin()}: {why(error)}") from error
         return await self._whole(response)
 
-    async def upgrade(self, path: str, *, headers: HeaderPairs, protocols: Sequence[str]) -> Upgrade:
+    async def upgrade(
+        self, path: str, *, headers: HeaderPairs, protocols: Sequence[str], origin: str | None = None
+    ) -> Upgrade:
         """A WebSocket connection; UpgradeRefused, or RecordingError when there is no answer at all."""
         seen: list[aiohttp.ClientResponse] = []
 
@@ -150,10 +160,11 @@ class Upstream:
         trace.on_request_end.append(look)
         trace.on_request_redirect.append(look)
         session = self._new_session(trace)
+        url = URL((origin or self.ways.ws) + path, encoded=True)
         try:
             async with self._cuttable():
                 socket = await session.ws_connect(
-                    URL(self.ws + path, encoded=True),
+                    url,
                     headers=_fields(without(headers, (b"host", b"sec-websocket-protocol"))),
                     protocols=protocols,
                     autoping=False,
@@ -164,7 +175,7 @@ class Upstream:
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             await session.close()
-            raise RecordingError(f"could not reach {self.ws}: {why(error)}") from error
+            raise RecordingError(f"could not reach {url.origin()}: {why(error)}") from error
         except BaseException:
             await session.close()
             raise

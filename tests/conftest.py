@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tickdeck.cassette.files import Recording, open_cassette
-from tickdeck.cassette.indexing import STATUS, Event, Holding
+from tickdeck.cassette.indexing import STATUS, Event, Holding, Index
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import (
     TEXT,
@@ -42,6 +42,9 @@ class LetterIndexer:
             Event(found.start(), found.end(), _channel(found[0]))
             for found in re.finditer(rb"\{[^}]*\}", payload)
         ]
+
+    def index(self, payloads: Sequence[bytes]) -> Index | None:
+        return None
 
     def holdings(self, sender: Sender, payload: bytes) -> Sequence[Holding]:
         if sender is Sender.CLIENT:

@@ -1,6 +1,6 @@
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -13,8 +13,10 @@ from tickdeck.cassette.chunkcodec import build_chunk, check_chunk, decode_chunk,
 from tickdeck.cassette.chunks import Chunk, records_of, ref_of
 from tickdeck.cassette.columns import pack_column
 from tickdeck.cassette.errors import FormatError, UsageError
+from tickdeck.cassette.indexing import Index, Indexer
 from tickdeck.cassette.packing import pack
 from tickdeck.cassette.records import BINARY, PING, TEXT, Anchor, BodyPart, Frame, Interaction, Record, Sender
+from tickdeck.dialects import find
 
 SERVER, CLIENT = Sender
 
@@ -122,6 +124,42 @@ def test_a_chunk_too_large_to_read_is_not_written(letters, monkeypatch: pytest.M
     monkeypatch.setattr(chunkcodec, "MAX_PAYLOAD", 900)
     with pytest.raises(UsageError, match="a chunk of 5"):
         encode_chunk(chunk)
+
+
+class OneByOne:
+    """An indexer that never looks at several frames at once."""
+
+    def __init__(self, indexer: Indexer) -> None:
+        self.name, self.revision = indexer.name, indexer.revision
+        self.events, self.holdings = indexer.events, indexer.holdings
+
+    def index(self, payloads: Sequence[bytes]) -> Index | None:
+        return None
+
+
+MARKET = [
+    b'[{"ev":"T","sym":"A","p":1}]',
+    b'[{"ev":"Q","sym":"B"},{"ev":"T","sym":"A"}]',
+    b'[{"ev":"status","status":"success","message":"subscribed to: T.A"}]',
+    b"opaque",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2), st.sampled_from(Sender), st.just(TEXT), st.sampled_from(MARKET)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 5),
+)
+def test_a_chunk_does_not_depend_on_how_many_frames_are_looked_at_at_once(frames, at_once: int) -> None:
+    indexer, records = find("polygon").indexer, tape(frames)
+    alone = build_chunk(0, records, OneByOne(indexer))
+    assert build_chunk(0, records, indexer) == alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunkcodec, "AT_ONCE", at_once)
+        assert build_chunk(0, records, indexer) == alone
 
 
 LANE_WIRE = b"\x81\x07[{T:A}]"

@@ -88,6 +88,13 @@ def test_in_words_it_says_where_to_go_and_what_happened(cassette):
         assert words in done.stderr
 
 
+def test_the_lines_to_paste_show_no_key_where_only_some_are_let_in(cassette):
+    done, _ = play(cassette, "--speed", "max", "--reject-key", "any", "--", sys.executable, "-c", "")
+    assert "Bearer YOUR_KEY" in done.stderr
+    assert 'WebSocketClient("YOUR_KEY"' in done.stderr
+    assert "auth YOUR_KEY" in done.stderr
+
+
 def test_the_lines_to_paste_work_as_they_are(cassette, tmp_path):
     command = [*TICKDECK, "play", cassette, "--port", "0", "--speed", "max", "--at-end", "close"]
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
@@ -380,6 +387,9 @@ def test_an_answer_can_be_laid_over_the_cassette(seconds, tmp_path):
     done, lines = play(seconds, "--json", "--stub", f"GET /v1/now={tmp_path}/closed.json", *request)
     assert '{"recorded":false}' in done.stdout
     assert lines[-1]["requests"]["stubbed"] == 1
+    assert lines[-1]["unused_stubs"] == []
+    done, _ = play(seconds, "--stub", f"GET /v1/later={tmp_path}/closed.json", *request)
+    assert "an answer was laid over GET /v1/later, and nobody asked it" in done.stderr
     done, _ = play(seconds, "--json", *request)
     assert '{"recorded":true}' in done.stdout
 

@@ -38,6 +38,7 @@ FLAGS = {
     "note": "",
     "trust_env": False,
     "metrics": None,
+    "strict_hosts": False,
 }
 
 

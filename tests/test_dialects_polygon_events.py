@@ -12,7 +12,13 @@ from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.indexing import STATUS, Event, Holding
 from tickdeck.cassette.records import Sender
 from tickdeck.dialects import find
-from tickdeck.dialects.flat_frames import events_of_flat
+from tickdeck.dialects.flat_frames import (
+    LOOKED_AT,
+    MOST_LAYOUTS,
+    _Layouts,
+    events_of_flat,
+    index_of_flat,
+)
 from tickdeck.dialects.polygon_events import events, holdings, parsed_events
 
 EVENTS = [
@@ -275,3 +281,71 @@ def test_a_dialect_that_nobody_speaks_is_named() -> None:
     with pytest.raises(FormatError) as caught:
         find("klingon")
     assert str(caught.value) == "this release does not speak the dialect 'klingon'; it speaks polygon"
+
+
+def test_a_layout_that_was_met_changes_nothing_about_what_is_accepted() -> None:
+    layouts = _Layouts()
+    trade = ',{"ev":"T","sym":"A","x":4,"i":"7","c":[14],"z":true}'
+    odd = [
+        trade.replace("4", "04"),
+        trade.replace('"7"', "7"),
+        trade.replace("[14]", "[014]"),
+        trade.replace("true", "nil"),
+        trade.replace("true", "false"),
+        trade.replace(',"z":true', ""),
+        trade.replace("true", 'true,"more":1'),
+        trade.replace('"x"', '"sym"'),
+    ]
+    before = [layouts.found_in(text) for text in odd]
+    for _ in range(2 * LOOKED_AT):
+        assert layouts.found_in(trade) == [(trade[1:], "T", "A")]
+    assert len(layouts._known) == 1
+    assert [layouts.found_in(text) for text in odd] == before
+    assert [len(found) for found in before] == [0, 1, 0, 0, 1, 1, 1, 0]
+
+
+def test_only_so_many_layouts_are_remembered() -> None:
+    layouts = _Layouts()
+    for number in range(4 * MOST_LAYOUTS):
+        event = f',{{"ev":"T","sym":"A","{"abcdefgh"[number % 8]}{"x" * number}":1}}'
+        for _ in range(LOOKED_AT):
+            assert layouts.found_in(event) == [(event[1:], "T", "A")]
+    assert len(layouts._known) == MOST_LAYOUTS
+
+
+PAYLOADS = st.one_of(
+    st.lists(objects(), min_size=1, max_size=3).map(
+        lambda frame: json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    ),
+    st.sampled_from([b'[{"ev":"T","sym":"A"}]', b'[{"ev":"Q","sym":"B","p":1},{"ev":"T","sym":"A","c":[]}]']),
+    st.sampled_from(
+        [b"", b"[]", b"\n", b'[{"ev":"T","sym":"A"}]\n[{"ev":"T","sym":"A"}]', b'{"ev":"T","sym":"A"}]']
+    ),
+    st.sampled_from([b'[{"ev":"T","sym":"A"},', b'[{"ev":"T","sym":"A"}', b',{"ev":"T","sym":"A"}']),
+)
+
+
+@given(st.lists(PAYLOADS, min_size=1, max_size=6))
+def test_many_frames_at_once_are_seen_as_one_by_one(payloads: list[bytes]) -> None:
+    index = index_of_flat(payloads)
+    one_by_one = [events_of_flat(payload) for payload in payloads]
+    if index is None:
+        return
+    assert None not in one_by_one
+    assert list(index.counts) == [len(found or ()) for found in one_by_one]
+    triples = zip(index.starts, index.ends, index.channels, strict=True)
+    assert [Event(*triple) for triple in triples] == [event for found in one_by_one for event in found or ()]
+
+
+@given(st.lists(st.sampled_from(["A", "BRK.B"]), min_size=1, max_size=5), st.integers(2, 90))
+def test_small_frames_of_the_market_are_looked_at_together(symbols: list[str], frames: int) -> None:
+    payload = json.dumps([{"ev": "T", "sym": symbol, "p": 1.5} for symbol in symbols], separators=(",", ":"))
+    index = index_of_flat([payload.encode()] * frames)
+    assert index is not None
+    assert list(index.counts) == [len(symbols)] * frames
+
+
+def test_large_frames_are_left_to_be_looked_at_one_by_one() -> None:
+    payload = b"[" + b",".join([b'{"ev":"T","sym":"A"}'] * 30) + b"]"
+    assert events_of_flat(payload) is not None
+    assert index_of_flat([payload] * 3) is None

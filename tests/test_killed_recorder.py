@@ -22,6 +22,7 @@ class Door:
 class Indexer:
     name, revision = "letters", 3
     def events(self, payload): return None
+    def index(self, payloads): return None
     def holdings(self, sender, payload): return ()
 
 recording = Recording.create(sys.argv[1], Header(0, "letters"), redactor=Door(), indexer=Indexer())

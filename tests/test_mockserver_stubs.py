@@ -35,6 +35,16 @@ def test_two_spellings_of_one_request_are_one_request(request_line: str) -> None
     assert stubs.find("GET", "/v1/marketstatus") is None
 
 
+def test_a_stub_that_nobody_asked_for_is_named() -> None:
+    stubs = stubs_of({"GET /a/b?x=1": b"", "POST /a/b": b""})
+    assert stubs.unused() == ["GET /a/b", "POST /a/b"]
+    stubs.find("GET", "/a/b")
+    stubs.find("GET", "/never/laid")
+    assert stubs.unused() == ["POST /a/b"]
+    stubs.reset()
+    assert stubs.unused() == ["GET /a/b", "POST /a/b"]
+
+
 def test_a_stub_can_be_replaced_and_taken_away_again() -> None:
     stubs = Stubs()
     stubs.lay("GET /a", None)

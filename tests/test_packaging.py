@@ -17,6 +17,7 @@ SHIPPED = (
     "deck",
     "cassette",
     "dialects",
+    "gateway",
     "recorder",
     "mockserver",
     "watch",

@@ -21,6 +21,7 @@ from tickdeck.recorder.notices import Notice
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
+from tickdeck.recorder.ways import Ways
 
 VENDOR = "https://api.massive.com"
 Answerer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -90,7 +91,7 @@ async def before(answerer: Answerer | bytes, kept: Kept | None = None) -> AsyncI
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         desk.upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        upstream = Upstream(desk.upstream, "ws://127.0.0.1:9", clock=clock)
+        upstream = Upstream(Ways(desk.upstream, "ws://127.0.0.1:9"), clock=clock)
         proxy = Proxy(
             upstream,
             Intake(
@@ -99,7 +100,7 @@ async def before(answerer: Answerer | bytes, kept: Kept | None = None) -> AsyncI
             clock,
             origins=(desk.upstream, VENDOR),
             market_of=str,
-            feed="",
+            feed_of=lambda host: "",
             notify=desk.notices.append,
         )
         desk.url = (await proxy.start("127.0.0.1", 0)).http
@@ -370,7 +371,7 @@ async def test_a_vendor_that_speaks_no_http_is_said_so() -> None:
 async def test_an_upstream_that_is_not_there_gives_502_and_a_sentence_that_names_no_path() -> None:
     async with before(answer(b"")) as desk:
         clock = Clock()
-        upstream = Upstream("http://127.0.0.1:9", "ws://127.0.0.1:9", clock=clock)
+        upstream = Upstream(Ways("http://127.0.0.1:9", "ws://127.0.0.1:9"), clock=clock)
         proxy = Proxy(
             upstream,
             Intake(
@@ -379,7 +380,7 @@ async def test_an_upstream_that_is_not_there_gives_502_and_a_sentence_that_names
             clock,
             origins=(),
             market_of=str,
-            feed="",
+            feed_of=lambda host: "",
             notify=desk.notices.append,
         )
         desk.url = (await proxy.start("127.0.0.1", 0)).http

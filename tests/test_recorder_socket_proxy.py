@@ -33,6 +33,7 @@ from tickdeck.recorder.notices import Notice
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
+from tickdeck.recorder.ways import Ways
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -78,7 +79,7 @@ class Desk:
 @contextlib.asynccontextmanager
 async def recorder(ws: str, kept: Kept | None = None) -> AsyncIterator[Desk]:
     clock, kept, notices = Clock(), kept or Kept(), []
-    upstream = Upstream("http://127.0.0.1:9", ws, clock=clock)
+    upstream = Upstream(Ways("http://127.0.0.1:9", ws), clock=clock)
     intake = Intake(kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole)
     proxy = Proxy(
         upstream,
@@ -86,7 +87,7 @@ async def recorder(ws: str, kept: Kept | None = None) -> AsyncIterator[Desk]:
         clock,
         origins=("http://127.0.0.1:9", ws),
         market_of=lambda path: path.strip("/"),
-        feed="delayed",
+        feed_of=lambda host: "delayed",
         notify=notices.append,
     )
     listening = await proxy.start("127.0.0.1", 0)

@@ -15,6 +15,7 @@ import pytest
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.upstream import Upstream, why
+from tickdeck.recorder.ways import Ways
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -58,7 +59,7 @@ def test_a_failure_is_said_in_a_few_words(error: Exception, words: str) -> None:
 
 
 async def test_a_host_name_that_is_not_known_is_said_so() -> None:
-    upstream = Upstream("http://nowhere.invalid", "ws://nowhere.invalid", clock=Clock())
+    upstream = Upstream(Ways("http://nowhere.invalid", "ws://nowhere.invalid"), clock=Clock())
     with pytest.raises(RecordingError) as raised:
         await upstream.ask("GET", "/", headers=())
     await upstream.close()
@@ -70,7 +71,7 @@ async def test_an_upstream_that_hangs_up_without_a_word_is_said_so() -> None:
         await reader.readuntil(b"\r\n\r\n")
 
     async with serving(hang_up) as port:
-        upstream = Upstream(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}", clock=Clock())
+        upstream = Upstream(Ways(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"), clock=Clock())
         for asked in (
             upstream.ask("GET", "/", headers=()),
             upstream.upgrade("/stocks", headers=(), protocols=()),
@@ -90,7 +91,7 @@ async def test_a_101_that_is_no_websocket_handshake_is_said_so() -> None:
         await reader.read()
 
     async with serving(nonsense) as port:
-        upstream = Upstream(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}", clock=Clock())
+        upstream = Upstream(Ways(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"), clock=Clock())
         with pytest.raises(RecordingError, match="invalid challenge response"):
             await upstream.upgrade("/stocks", headers=(), protocols=())
         await upstream.close()
@@ -105,7 +106,7 @@ async def test_an_answer_that_never_begins_can_be_cut_short() -> None:
         await reader.read()
 
     async with serving(silence) as port:
-        upstream = Upstream(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9", clock=Clock())
+        upstream = Upstream(Ways(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9"), clock=Clock())
         asking = asyncio.create_task(upstream.ask("GET", "/", headers=()))
         await asyncio.wait_for(asked.wait(), 5)
         upstream.cut()
@@ -123,7 +124,7 @@ async def test_a_handshake_that_never_ends_can_be_cut_short_and_nobody_elses_wit
         await reader.read()
 
     async with serving(silence) as port:
-        upstream = Upstream("http://127.0.0.1:9", f"ws://127.0.0.1:{port}", clock=Clock())
+        upstream = Upstream(Ways("http://127.0.0.1:9", f"ws://127.0.0.1:{port}"), clock=Clock())
         one, other = (
             asyncio.create_task(upstream.upgrade("/stocks", headers=(), protocols=())) for _ in range(2)
         )
@@ -147,10 +148,12 @@ async def test_proxy_variables_are_not_heeded_unless_told(monkeypatch: pytest.Mo
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
     async with serving(answer) as port:
-        direct = Upstream(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9", clock=Clock())
+        direct = Upstream(Ways(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9"), clock=Clock())
         assert (await direct.ask("GET", "/", headers=())).body == b"ok"
         await direct.close()
-        through = Upstream(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9", clock=Clock(), trust_env=True)
+        through = Upstream(
+            Ways(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9"), clock=Clock(), trust_env=True
+        )
         with pytest.raises(RecordingError):
             await through.ask("GET", "/", headers=())
         await through.close()

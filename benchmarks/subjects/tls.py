@@ -14,7 +14,7 @@ GOAL = 0.85
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Three sizes of frames."""
-    if not installed("tickdeck.mockserver.tls"):
+    if not installed("tickdeck.gateway.identity"):
         yield missing("replay at max over TLS", "this release has no TLS", goal=f"{GOAL:.0%}")
         return
     if not installed("trustme"):

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.markets import FEEDS, ORIGINS
-from tickdeck.mockserver import tls
-from tickdeck.mockserver.tls import client_context, hosts_of, identity_of
+from tickdeck.gateway import identity as tls
+from tickdeck.gateway.identity import client_context, hosts_of, identity_of
 
 
 @pytest.fixture

@@ -41,10 +41,33 @@ class Identity:
         self.ca_file = None if folder is None else folder / "tickdeck-ca.pem"
         self._folder = folder
 
+    def bundle(self) -> Path | None:
+        """The CA together with those that this machine trusts anyway, in one file: other hosts stay known."""
+        if self._folder is None or self.ca_file is None:
+            return None
+        path = self._folder / "tickdeck-bundle.pem"
+        known = [self.ca_file, *_trusted_here()]
+        path.write_bytes(b"\n".join(each.read_bytes() for each in known))
+        return path
+
     def close(self) -> None:
         """Take the CA file away; nobody is to trust it longer than it serves."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _trusted_here() -> list[Path]:
+    """The file of CAs that programs here go by: as the environment says, as OpenSSL does, or certifi's."""
+    named = (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile, _certifi())
+    return [Path(each) for each in named if each and Path(each).is_file()][:1]
+
+
+def _certifi() -> str | None:
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return certifi.where()
 
 
 def identity_of(

@@ -1,0 +1,89 @@
+"""A command that is recorded: from its start, once the recorder listens, to its end, which seals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+from tickdeck.around import Server, surroundings
+from tickdeck.cassette.errors import UsageError
+from tickdeck.child import Child
+from tickdeck.child_environment import addresses
+from tickdeck.exits import Exit
+from tickdeck.recorder.notices import Lack, Listening, Notice, OtherHost, Report
+from tickdeck.recorder.options import Options
+from tickdeck.recorder.route import open_stream
+from tickdeck.recorder.run import Recorder
+from tickdeck.signals import Signals
+from tickdeck.values import parse_address
+
+
+def verdict_of(report: Report) -> int:
+    """What a recording comes to that did not fail."""
+    return Exit.DIFFERENT if report.verdict else Exit.FINE
+
+
+class CommandRun:
+    """One such run; whatever else ends the recording ends the command, too."""
+
+    def __init__(
+        self, options: Options, tell: Callable[[Notice], None], command: Sequence[str], signals: Signals
+    ) -> None:
+        self._options = options
+        self._tell = tell
+        self._command = command
+        self._signals = signals
+        self._listening: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
+        self._recorder = Recorder(options, notify=self._hear)
+
+    async def code(self) -> int:
+        """The command's exit code, unless it is 0 and the recording's is not."""
+        running = asyncio.ensure_future(self._recorder.run())
+        waiting: list[asyncio.Future[Any]] = [running, self._listening]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return verdict_of(running.result())
+        code: int = Exit.FINE
+        try:
+            code = await self._beside(self._listening.result(), running)
+        except UsageError as error:
+            self._recorder.fail(error)
+        finally:
+            self._recorder.request_stop()
+            await asyncio.wait([running])
+        return verdict_of(running.result()) if code == Exit.FINE else code
+
+    def _hear(self, notice: Notice) -> None:
+        self._tell(notice)
+        if isinstance(notice, Listening) and not self._listening.done():
+            self._listening.set_result(notice)
+
+    async def _beside(self, listening: Listening, running: asyncio.Future[Report]) -> int:
+        """The command's exit code; 0 where it was told to end, for the recording is over."""
+        async with self._surroundings(listening) as environment:
+            child = await Child.start(self._command, environment)
+            ended = asyncio.ensure_future(child.code(self._signals))
+            waiting: list[asyncio.Future[Any]] = [ended, running]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    return ended.result()
+                await child.end()
+                return Exit.FINE
+            finally:
+                ended.cancel()
+                child.kill()
+
+    def _surroundings(self, listening: Listening) -> AbstractAsyncContextManager[dict[str, str]]:
+        host, port = parse_address(listening.feed)
+        variables = addresses(http=listening.http, ws=listening.ws, feed=listening.feed)
+        straight = partial(open_stream, secure=False, trust_env=self._options.trust_env)
+        return surroundings(
+            Server(self._recorder.by_name, host, port, variables),
+            elsewhere=None if self._options.strict_hosts else straight,
+            tell_host=lambda other, passed: self._recorder.notify(OtherHost(other, passed)),
+            tell_lack=lambda message: self._recorder.notify(Lack(message)),
+        )
