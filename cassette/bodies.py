@@ -3,7 +3,7 @@
 A player serves a compressed body that is damaged as it came, and is right to. Here
 every byte that can be read has to be read: a body that broke off, or that has rubbish
 behind it, is opened as far as it goes, and one that does not say it is compressed but
-shows it is opened, too. What cannot be opened at all (brotli, a bomb) is ``None``.
+shows it is opened, too. What cannot be opened at all (damage, a bomb) is ``None``.
 
 A body too large for one row of a cassette is cut into parts, after redaction: a secret
 across a border would otherwise be missed.

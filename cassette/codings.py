@@ -1,8 +1,8 @@
 """Content codings, opened within a limit and closed again with fixed settings.
 
 A replay opens a compressed body for one of two reasons only: an address in it must
-be changed, or the client does not read its coding. What cannot be opened (brotli,
-damage, a bomb) is `None`, and the caller serves the bytes as they are.
+be changed, or the client does not read its coding. What cannot be opened (damage, a
+bomb) is `None`, and the caller serves the bytes as they are.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ def _open_one(body: bytes, coding: str, limit: int, *, broken: bool) -> bytes | 
                 return _joined(
                     body, limit, lambda: zstd.ZstdDecompressor(options=_ZSTD_WINDOW), broken=broken
                 )
+            case "br":
+                return _unbrotli(body, limit, broken=broken)
     except (zlib.error, zstd.ZstdError):
         return None
     return None
@@ -139,11 +141,34 @@ def _joined(body: bytes, limit: int, new_stream: Callable[[], _Stream], *, broke
     return bytes(plain) if broken or not midway else None
 
 
+def _unbrotli(body: bytes, limit: int, *, broken: bool) -> bytes | None:
+    """A brotli stream (RFC 7932), which is one, and has no checksum."""
+    import brotli  # seldom wanted: the recorder does not ask for it
+
+    stream, plain, rest = brotli.Decompressor(), bytearray(), body
+    try:
+        while not stream.is_finished():
+            piece = stream.process(rest, output_buffer_limit=_STEP)
+            rest = b""
+            plain += piece
+            if len(plain) > limit:
+                return None
+            if not piece and not stream.is_finished() and stream.can_accept_more_data():
+                return bytes(plain) if broken and plain else None  # it breaks off
+    except brotli.error:
+        return bytes(plain) if broken and plain else None
+    return bytes(plain)
+
+
 def _close_one(plain: bytes, coding: str) -> bytes:
     if coding == "zstd":
         return bytes(zstd.compress(plain, level=3))
     if coding == "deflate":
         return zlib.compress(plain, 6)
+    if coding == "br":
+        import brotli
+
+        return bytes(brotli.compress(plain, quality=5))
     stream = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     tail = zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
     return _GZIP_HEADER + stream.compress(plain) + stream.flush() + tail

@@ -99,15 +99,17 @@ class Recording:
         indexer: Indexer | None = None,
         replace: bool = False,
         write_ahead: bool = True,
+        continues: bool = False,
         level: int = LEVEL,
         opener: Disk = DISK,
     ) -> Recording:
         """Begin a cassette. UsageError when there is one already, StorageError when the disk refuses.
 
-        ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk.
+        ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk. ``continues``:
+        it is a further segment, and what the redactor counted so far belongs to those before.
         """
         target, disk = Path(path), opener
-        encoder = Encoder(header, redactor=redactor)
+        encoder = Encoder(header, redactor=redactor, continues=continues)
         indexer = indexer or indexer_of(encoder.header.dialect)
         opening = encoder.opening()
         descriptor = _begin(target, opening, replace=replace, disk=disk)
@@ -147,6 +149,10 @@ class Recording:
                 stats.bytes += len(block)
         finally:
             self._flush(blocks, self._encoder.open.number)
+
+    def freeze(self) -> None:
+        """Nothing is appended any more, here: it can be sealed by another thread."""
+        self._encoder.freeze()
 
     def seal(self) -> Survey:
         """Finish the cassette and give it its name; returns what it holds."""

@@ -69,7 +69,10 @@ class Cut:
 class Encoder:
     """Records in, rows and cuts out; the only way into a cassette."""
 
-    def __init__(self, header: Header, *, redactor: Scrubber) -> None:
+    def __init__(self, header: Header, *, redactor: Scrubber, continues: bool = False) -> None:
+        """``continues``: what the redactor counted so far is another segment's."""
+        self._before = _counts(redactor) if continues else {}
+        self._counted: dict[str, dict[str, int]] | None = None
         self.header = redactor.clean_header(header)
         self.open = Cut(0)
         self._redactor = redactor
@@ -78,8 +81,12 @@ class Encoder:
 
     @property
     def redactions(self) -> dict[str, dict[str, int]]:
-        """What redaction has replaced so far."""
-        return {placeholder: dict(places) for placeholder, places in self._redactor.redactions.items()}
+        """What redaction has replaced in it so far; a recording in segments has one redactor for all."""
+        return _counts(self._redactor, self._before) if self._counted is None else self._counted
+
+    def freeze(self) -> None:
+        """Nothing follows: from now on the redactor counts for others."""
+        self._counted = self.redactions
 
     def opening(self) -> bytes:
         """The first bytes of the file."""
@@ -105,6 +112,18 @@ class Encoder:
         """Close the open chunk and open the next."""
         full, self.open = self.open, Cut(self.open.number + 1)
         return full
+
+
+def _counts(
+    redactor: Scrubber, before: Mapping[str, Mapping[str, int]] | None = None
+) -> dict[str, dict[str, int]]:
+    """What was replaced, by placeholder and place, since it was ``before``."""
+    since: dict[str, dict[str, int]] = {}
+    for placeholder, places in redactor.redactions.items():
+        told = (before or {}).get(placeholder, {})
+        if counts := {place: n - told.get(place, 0) for place, n in places.items() if n > told.get(place, 0)}:
+            since[placeholder] = counts
+    return since
 
 
 class Binder:

@@ -33,6 +33,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary["origins"]:
         yield "origins", ", ".join(summary["origins"])
     yield "made by", ", ".join(filter(None, (summary["tool"], summary["program"]))) or "unknown"
+    if len(summary["segments"]) > 1:
+        yield "segments", ", ".join(summary["segments"])
     yield from _span(summary)
     yield "frames", f"{summary['frames']:,}, {count(summary['events'], 'event')}"
     yield "interactions", f"{summary['interactions']:,}"

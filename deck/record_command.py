@@ -41,6 +41,7 @@ class CommandRun:
 
     async def code(self) -> int:
         """The command's exit code, unless it is 0 and the recording's is not."""
+        self._signals.on("SIGUSR1", self._recorder.request_keep)
         running = asyncio.ensure_future(self._recorder.run())
         waiting: list[asyncio.Future[Any]] = [running, self._listening]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -49,6 +50,7 @@ class CommandRun:
         code: int = Exit.FINE
         try:
             code = await self._beside(self._listening.result(), running)
+            self._recorder.keeps_at_end = code != Exit.FINE
         except UsageError as error:
             self._recorder.fail(error)
         finally:

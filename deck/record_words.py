@@ -104,9 +104,12 @@ def _ended(notice: Any) -> str:
 def _report(notice: Any) -> str:
     if not notice.sealed and not notice.tracks and not notice.interactions:
         return f"{notice.path}: nothing was recorded"
+    if "*" in notice.path and not notice.segments:
+        return f"{notice.path}: all went well, and nothing of the ring is kept"
     redacted = sum(times for places in notice.redactions.values() for times in places.values())
     parts = [
         f"{notice.path}: {'sealed' if notice.sealed else 'not sealed (tickdeck recover seals it)'}",
+        count(len(notice.segments), "segment") if notice.segments else "",
         count(notice.frames, "frame"),
         count(notice.interactions, "REST answer"),
         count(notice.tracks, "socket"),
@@ -149,6 +152,7 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "quiet": lambda notice: f"{notice.market}: no event for {_span(notice.seconds)}",
     "lost": lambda n: f"{n.market}: connection lost ({n.reason}), next attempt in {_span(n.retry_seconds)}",
     "gap": lambda notice: f"{notice.market}: gap of {_span(notice.seconds)}: {notice.reason}",
+    "kept": lambda n: f"kept: {_some(n.segments)}" if n.segments else "nothing to keep yet",
     "other_host": lambda n: (
         f"{n.host} is no host of the vendor: {'let through unseen' if n.passed else 'refused'}"
     ),

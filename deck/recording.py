@@ -16,6 +16,7 @@ from tickdeck.jsonlines import JsonLines
 from tickdeck.record_command import CommandRun, verdict_of
 from tickdeck.record_words import RecordWords
 from tickdeck.recorder.notices import Notice, Report
+from tickdeck.recorder.rotation import Limits
 from tickdeck.recorder.run import Options, Recorder
 from tickdeck.signals import Signals
 from tickdeck.values import next_time_of_day, parse_address
@@ -63,9 +64,22 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         trust_env=flags["trust_env"],
         for_command=bool(command),
         strict_hosts=flags["strict_hosts"],
+        replace=flags["force"],
+        limits=_limits(flags),
     )
     options.check()
     return options
+
+
+def _limits(flags: Mapping[str, Any]) -> Limits:
+    spans, sizes = ([getattr(each, part) for each in flags["rotations"]] for part in ("ns", "size"))
+    if flags["ring_ns"] == 0:
+        raise UsageError("--ring holds some time, and 0 is none; write 5m")
+    return Limits(
+        span_ns=min(filter(None, spans), default=None),
+        size=min(filter(None, sizes), default=None),
+        ring_ns=flags["ring_ns"],
+    )
 
 
 def _until(text: str | None, market: str) -> int | None:
@@ -95,6 +109,7 @@ async def _run(options: Options, tell: Callable[[Notice], None], command: Sequen
         if command:
             return await CommandRun(options, tell, command, signals).code()
         recorder = Recorder(options, notify=tell)
+        signals.on("SIGUSR1", recorder.request_keep)
         running = asyncio.ensure_future(recorder.run())
         stopping = asyncio.ensure_future(_stop(recorder, running, signals))
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 from typing import Final
 
@@ -24,6 +24,12 @@ class Signals:
         for number in _WANTED:
             signal.signal(number, self._arrived)
         return self
+
+    def on(self, name: str, call: Callable[[], None]) -> None:
+        """Have a signal call something, in the event loop; where the system has no such signal nothing does."""
+        if (number := getattr(signal, name, None)) is not None:
+            self._before.setdefault(number, signal.getsignal(number))
+            signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(call))
 
     def __exit__(self, *exc_info: object) -> None:
         for number, handler in self._before.items():

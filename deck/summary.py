@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import Sender, Source
 from tickdeck.cassette.survey import Survey, TrackSummary
 from tickdeck.words import utc
@@ -73,10 +73,11 @@ class Summary(TypedDict):
     raw_bytes: int
     size: int
     chunks: int
+    segments: list[str]
 
 
-def summary_of(cassette: Cassette) -> Summary:
-    """What its header and its survey say."""
+def summary_of(cassette: Readable, *, segments: Sequence[str] = ()) -> Summary:
+    """What its header and its survey say; ``segments`` are its files."""
     header, survey = cassette.header, cassette.survey
     tracks = list(survey.tracks.values())
     return Summary(
@@ -106,6 +107,7 @@ def summary_of(cassette: Cassette) -> Summary:
         raw_bytes=survey.raw_bytes,
         size=cassette.size,
         chunks=len(cassette.chunk_refs()),
+        segments=list(segments),
     )
 
 

@@ -52,6 +52,31 @@ def duration(text: str) -> int:
         raise click.BadParameter(f"{text!r} is no duration; write 50ms, 60s or 1h30m") from None
 
 
+_UNITS: Final = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+class Span(NamedTuple):
+    """So long, or so large; one of the two is ``None``."""
+
+    ns: int | None
+    size: int | None
+
+
+def span(text: str) -> Span:
+    """A click type: a duration (``1h``), or a size (``1GiB``, ``500MB``), above zero."""
+    number, unit = text.strip()[:-2].strip(), text.strip()[-2:].lower()
+    if text.strip()[-3:].lower() in _UNITS:
+        number, unit = text.strip()[:-3].strip(), text.strip()[-3:].lower()
+    if unit in _UNITS and number.isdecimal() and int(number) > 0:
+        return Span(None, int(number) * _UNITS[unit])
+    try:
+        if (ns := parse_duration(text)) > 0:
+            return Span(ns, None)
+    except ValueError:
+        pass
+    raise click.BadParameter(f"{text!r} is neither a duration nor a size; write 1h, 90s or 1GiB")
+
+
 class Moment(NamedTuple):
     """A place on a cassette: nanoseconds since its epoch, or (``absolute``) since 1970."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import click
 
 from tickdeck.cassette.audit import Finding, audit
 from tickdeck.cassette.files import open_cassette
-from tickdeck.cassette.places import find, segments_of
+from tickdeck.cassette.places import expand, find, segments_of
 from tickdeck.dialects import find as find_dialect
 from tickdeck.environment import known_secrets
 from tickdeck.exits import Exit
@@ -23,7 +23,7 @@ PIECE: Final = 1 << 20
 
 
 @click.command
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--secret-env",
     "secret_names",
@@ -33,13 +33,21 @@ PIECE: Final = 1 << 20
 )
 @click.option("--for-sharing", is_flag=True, help="Refuse vendor data, too.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
-def command(file: Path, secret_names: tuple[str, ...], for_sharing: bool, as_json: bool) -> int:
+def command(files: tuple[Path, ...], secret_names: tuple[str, ...], for_sharing: bool, as_json: bool) -> int:
     """Look through FILE for secrets: known ones, values where a secret stands, tokens shaped like a key.
 
     Known are the values that --secret-env names and those of MASSIVE_API_KEY, POLYGON_API_KEY, APCA_API_KEY_ID
-    and APCA_API_SECRET_KEY. A finding shows four characters at most; any finding is exit code 1.
+    and APCA_API_SECRET_KEY. A finding shows four characters at most; any finding is exit code 1. Several files,
+    or a pattern in quotes ('monday-*.cassette'), are looked through one after the other.
     """
     known = known_secrets(secret_names)
+    paths = [path for file in files for path in expand(file)]
+    found = sum([_look_through(path, known, for_sharing=for_sharing, as_json=as_json) for path in paths])
+    return Exit.DIFFERENT if found else Exit.FINE
+
+
+def _look_through(file: Path, known: Sequence[str], *, for_sharing: bool, as_json: bool) -> int:
+    """Tell of each finding in a file, and how many there were; returns that."""
     with open_cassette(file) as cassette:
         findings = audit(
             cassette.header,
@@ -57,7 +65,7 @@ def command(file: Path, secret_names: tuple[str, ...], for_sharing: bool, as_jso
         )
     else:
         click.echo(verdict)
-    return Exit.DIFFERENT if found else Exit.FINE
+    return found
 
 
 def _tell(findings: Iterable[Finding], *, as_json: bool) -> int:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.text import KINDS, Choice, lines_of
 from tickdeck.dialects import find
 from tickdeck.values import Moment, moment
 
 
 @click.command
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--channel",
     "channels",
@@ -29,7 +29,7 @@ from tickdeck.values import Moment, moment
 @click.option("--to", "until", type=moment, help="Up to there.")
 @click.option("--events", is_flag=True, help="One line an event, not one a record.")
 def command(
-    file: Path,
+    files: tuple[Path, ...],
     channels: tuple[str, ...],
     kinds: tuple[str, ...],
     since: Moment | None,
@@ -38,9 +38,10 @@ def command(
 ) -> None:
     """Print FILE as JSON lines, one a record, after a first line with header and wording.
 
-    `tickdeck pack` makes the same cassette of them again.
+    `tickdeck pack` makes the same cassette of them again. Several files, or a pattern in quotes
+    ('monday-*.cassette'), are printed as one.
     """
-    with open_cassette(file) as cassette:
+    with open_cassettes(files) as cassette:
         epoch_ns = cassette.header.epoch_ns
         choice = Choice(
             channels=tuple(name.strip() for given in channels for name in given.split(",")),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.values import TakesCommand, duration
+from tickdeck.values import TakesCommand, duration, span
 
 TAKES_IT: Final = (
     "this connects with your key to {market}: most plans allow one connection a market, so any other "
@@ -45,6 +45,24 @@ TAKES_IT: Final = (
 )
 @click.option("--for", "for_ns", type=duration, help="Record so long.")
 @click.option("--until", metavar="HH:MM", help="Record until then, in the zone of the market's exchange.")
+@click.option(
+    "--rotate",
+    "rotations",
+    multiple=True,
+    type=span,
+    metavar="1h|1GiB",
+    help="Go on in another segment after so long, or so much. Repeatable.",
+)
+@click.option(
+    "--ring",
+    "ring_ns",
+    type=duration,
+    metavar="DURATION",
+    help="Hold only the last minutes (5m), until SIGUSR1, or a command that fails, has them kept.",
+)
+@click.option(
+    "-f", "--force", is_flag=True, help="Replace a cassette that is there, once the new one is sealed."
+)
 @click.option(
     "--secret-env",
     "secret_names",

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tickdeck.cassette.files import verify_file
+from tickdeck.cassette.places import expand
 from tickdeck.cassette.verify import VerifyReport
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
@@ -16,19 +17,22 @@ from tickdeck.words import count, size
 
 
 @click.command
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON line on stdout.")
-def command(file: Path, as_json: bool) -> int:
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="A JSON line on stdout for each file.")
+def command(files: tuple[Path, ...], as_json: bool) -> int:
     """Check FILE: every checksum, the order, the content digest, the index against the content.
 
-    Each finding is a line; any finding is exit code 3.
+    Each finding is a line; any finding is exit code 3. Of several files, or a pattern in quotes
+    ('monday-*.cassette'), each is checked.
     """
-    report = verify_file(file)
-    if as_json:
-        JsonLines(sys.stdout).tell({"kind": "verify", "ok": report.ok, **asdict(report)})
-    else:
-        click.echo("\n".join((*map(str, report.findings), _verdict(report))))
-    return Exit.FINE if report.ok else Exit.BAD_CASSETTE
+    lines, sound = JsonLines(sys.stdout), True
+    for report in map(verify_file, (path for file in files for path in expand(file))):
+        if as_json:
+            lines.tell({"kind": "verify", "ok": report.ok, **asdict(report)})
+        else:
+            click.echo("\n".join((*map(str, report.findings), _verdict(report))))
+        sound &= report.ok
+    return Exit.FINE if sound else Exit.BAD_CASSETTE
 
 
 def _verdict(report: VerifyReport) -> str:

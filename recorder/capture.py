@@ -98,6 +98,7 @@ class Capture:
         self._new_learner = learner
         self._learners: dict[int, Learner] = {}
         self._known: dict[str, str] = {}
+        self._open: dict[int, TrackOpened] = {}
         self._next_seq = 0
         self._next_anchor_ns = start_ns
 
@@ -114,7 +115,7 @@ class Capture:
         self.counts.tracks += 1
         self.counts.tracks_open += 1
         self._learners[track] = self._new_learner()
-        return TrackOpened(
+        record = self._open[track] = TrackOpened(
             self._seq(),
             self._offset(now_ns),
             track,
@@ -124,6 +125,17 @@ class Capture:
             opening.request_headers,
             opening.response_headers,
         )
+        return record
+
+    def opened_again(self, now_ns: int) -> list[Record]:
+        """What a further segment of the recording begins with: the tracks that are open, and what was learned."""
+        offset_ns = self._offset(now_ns)
+        again: list[Record] = [
+            replace(record, seq=self._seq(), offset_ns=offset_ns) for record in self._open.values()
+        ]
+        if self._known:
+            again.append(Profile(self._seq(), offset_ns, dict(self._known)))
+        return again
 
     def frames(self, track: int, sender: Sender, messages: Iterable[Message]) -> list[Record]:
         """What one side of a track said, in order, and what was learned from it."""
@@ -149,6 +161,7 @@ class Capture:
         """A connection ended: ``code`` is ``None`` when it was lost without a close frame."""
         self.counts.tracks_open -= 1
         self._learners.pop(track, None)
+        self._open.pop(track, None)
         return TrackClosed(self._seq(), self._offset(now_ns), track, by, code, reason)
 
     def interaction(self, exchange: Exchange, clean: Callable[[Record], Record]) -> list[Record]:

@@ -34,6 +34,14 @@ class Listening(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept(Notice):
+    """What a ring held is kept, in these segments."""
+
+    kind: ClassVar[str] = "kept"
+    segments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OtherHost(Notice):
     """The command asked for a host that is not the vendor's: whether it was let through."""
 
@@ -173,7 +181,8 @@ class Report(Notice):
     """The end: what the cassette holds, and what there is to know about it.
 
     ``verdict`` is empty, or the reason why this recording is no success although
-    nothing failed (``no events``). ``sealed`` is false when only the unsealed
+    nothing failed (``no events``). ``segments`` are its files, where it has several;
+    ``path`` is then a pattern. ``sealed`` is false when only the unsealed
     recording could be left. ``redactions`` counts by placeholder and place.
     """
 
@@ -192,6 +201,7 @@ class Report(Notice):
     redactions: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     verdict: str = ""
+    segments: tuple[str, ...] = ()
     flow: Flow = field(default_factory=Flow)
 
     def values(self) -> dict[str, object]:

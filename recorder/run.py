@@ -7,6 +7,7 @@ import logging
 import os
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tickdeck.cassette.disk import DISK, Disk
@@ -20,11 +21,12 @@ from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.meters import Meters, flow_of, metrics_of
 from tickdeck.recorder.metrics_desk import MetricsDesk, MetricsPort
-from tickdeck.recorder.notices import Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
+from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.quietlogs import redacted_logs
 from tickdeck.recorder.rest_client import fetch
+from tickdeck.recorder.rotation import Rotation
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
 from tickdeck.recorder.ways import Ways, dialect_hosts
@@ -74,6 +76,16 @@ class Recorder:
         self._client: SocketClient | None = None
         self._proxy: Proxy | None = None
         self._outside: TickdeckError | None = None
+        self._recording: Recording | Rotation | None = None
+        self._intake: Intake | None = None
+        self.keeps_at_end = True
+        """Whether the end of the recording is a reason to keep what a ring holds."""
+
+    def request_keep(self) -> None:
+        """Keep what the ring holds now, as segments that are not removed any more."""
+        if isinstance(self._recording, Rotation) and self._intake is not None:
+            self._intake.turn()
+            self.notify(Kept(self._recording.keep()))
 
     def request_stop(self) -> None:
         """End the recording soon: sockets are closed, the cassette is sealed."""
@@ -97,8 +109,8 @@ class Recorder:
         """
         with redacted_logs(self._redactor.clean_text):
             start_ns, wall_ns = self._clock.now_ns(), self._clock.wall_ns()
-            recording = self._begin(wall_ns)
-            intake = Intake(
+            recording = self._recording = self._begin(start_ns, wall_ns)
+            intake = self._intake = Intake(
                 recording,
                 self._clock,
                 start_ns=start_ns,
@@ -106,6 +118,7 @@ class Recorder:
                 clean=self._redactor.clean,
                 meters=self._meters,
                 on_failure=lambda error: self.request_stop(),
+                rotation=recording if isinstance(recording, Rotation) else None,
             )
             try:
                 failure = await self._record(intake, recording)
@@ -119,7 +132,7 @@ class Recorder:
                 raise type(failure)(self._redactor.clean_text(str(failure))) from failure
             return report
 
-    def _begin(self, epoch_ns: int) -> Recording:
+    def _begin(self, now_ns: int, epoch_ns: int) -> Recording | Rotation:
         options = self._options
         header = Header(
             epoch_ns=epoch_ns,
@@ -129,11 +142,24 @@ class Recorder:
             tool=f"tickdeck {version('tickdeck')}",
             program=options.program,
         )
-        return Recording.create(
-            options.output, header, redactor=self._redactor, replace=options.replace, opener=self._disk
+
+        def begin(path: str | os.PathLike[str]) -> Recording:
+            return Recording.create(
+                path,
+                header,
+                redactor=self._redactor,
+                replace=options.replace,
+                continues=options.limits.any,
+                opener=self._disk,
+            )
+
+        if not options.limits.any:
+            return begin(options.output)
+        return Rotation(
+            Path(options.output), options.limits, begin=begin, removes=self._disk.unlink, now_ns=now_ns
         )
 
-    async def _record(self, intake: Intake, recording: Recording) -> TickdeckError | None:
+    async def _record(self, intake: Intake, recording: Recording | Rotation) -> TickdeckError | None:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
         desk = MetricsDesk(
@@ -207,7 +233,7 @@ class Recorder:
     def _market_of(self, path: str) -> str:
         return self._dialect.market_of(path) or path.strip("/") or self._dialect.default_market
 
-    async def _tick(self, intake: Intake, recording: Recording) -> None:
+    async def _tick(self, intake: Intake, recording: Recording | Rotation) -> None:
         next_ns = self._clock.now_ns()
         while True:
             next_ns += PROGRESS_EVERY_NS
@@ -239,7 +265,7 @@ class Recorder:
             await self._clock.wait_until(min(ends))
 
     def _finish(
-        self, recording: Recording, intake: Intake, failure: TickdeckError | None
+        self, recording: Recording | Rotation, intake: Intake, failure: TickdeckError | None
     ) -> tuple[bool, TickdeckError | None]:
         """Seal what there is, or leave it for `recover`; whether it was sealed, and what went wrong."""
         counts = intake.counts
@@ -250,20 +276,32 @@ class Recorder:
             return False, failure
         try:
             recording.seal()
+            if isinstance(recording, Rotation):
+                self._close_ring(recording)
         except TickdeckError as error:
             recording.abandon()
             kept = f"{failure or error}; what was recorded until then is in {recording.part.name}"
             return False, type(failure or error)(kept)
         return True, failure
 
-    def _report(self, intake: Intake, recording: Recording, *, sealed: bool, failed: bool) -> Report:
+    def _close_ring(self, rotation: Rotation) -> None:
+        if self._options.limits.ring_ns is None:
+            return
+        if self.keeps_at_end:
+            self.notify(Kept(rotation.keep()))
+        rotation.drop()
+
+    def _report(
+        self, intake: Intake, recording: Recording | Rotation, *, sealed: bool, failed: bool
+    ) -> Report:
         counts = intake.counts
         standing = self._client.standing if self._client is not None else None
         quiet = bool(self._options.subscribe) and (standing is None or not standing.events)
         unreached = self._options.for_command and (self._proxy is None or not self._proxy.asked)
         verdict = NO_EVENTS if quiet else NO_REQUEST if unreached else ""
         return Report(
-            path=os.fspath(self._options.output),
+            path=recording.pattern if isinstance(recording, Rotation) else os.fspath(self._options.output),
+            segments=recording.names if isinstance(recording, Rotation) else (),
             sealed=sealed,
             frames=counts.frames,
             bytes=counts.bytes,

@@ -16,6 +16,7 @@ from tickdeck.dialects.base import Learner
 from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.meters import Meters
+from tickdeck.recorder.rotation import Rotation
 
 
 class Sink(Protocol):
@@ -39,7 +40,10 @@ class Intake:
         clean: Callable[[Record], Record],
         meters: Meters | None = None,
         on_failure: Callable[[StorageError], None] = lambda error: None,
+        rotation: Rotation | None = None,
     ) -> None:
+        """``rotation`` is the sink itself, where it is one in segments."""
+        self._rotation = rotation
         self._sink = sink
         self._clock = clock
         self._capture = Capture(start_ns=start_ns, learner=learner)
@@ -54,11 +58,19 @@ class Intake:
         """What was taken so far."""
         return self._capture.counts
 
+    def turn(self) -> None:
+        """Go on in another segment, though this one is not full."""
+        now_ns = self._clock.now_ns()
+        if (rotation := self._rotation) is not None:
+            self._attempt(lambda: rotation.turn(self._capture.opened_again(now_ns), now_ns))
+
     def anchor(self) -> None:
-        """Note the wall clock, if a minute has passed."""
+        """Note the wall clock, if a minute has passed; and see whether it is time for another segment."""
         records = self._capture.anchors(self._clock.now_ns(), wall_ns=self._clock.wall_ns())
         if records:
             self._keep(records)
+        else:
+            self._turn_if_full()
 
     def track_opened(self, opening: Opening) -> int:
         """A connection was made; returns the track's number."""
@@ -91,10 +103,22 @@ class Intake:
         self._keep([self._capture.gap(since_ns, until_ns, market=market, reason=reason)])
 
     def _keep(self, records: Iterable[Record]) -> None:
+        self._attempt(lambda: self._sink.append(records))
+        self._turn_if_full()
+
+    def _turn_if_full(self) -> None:
+        if (
+            self._rotation is not None
+            and self.failure is None
+            and self._rotation.is_full(self._clock.now_ns())
+        ):
+            self.turn()
+
+    def _attempt(self, step: Callable[[], None]) -> None:
         if self.failure is not None:
             raise self.failure
         try:
-            self._sink.append(records)
+            step()
         except StorageError as error:
             self.failure = error
             self._on_failure(error)

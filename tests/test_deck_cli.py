@@ -55,7 +55,7 @@ def test_every_verb_has_help_and_says_what_it_does(verb, capsys):
     ("arguments", "sentence"),
     [
         (["paly"], "no such command 'paly'"),
-        (["info"], "missing argument 'FILE'"),
+        (["info"], "missing argument 'FILE...'"),
         (["info", "--frobnicate"], "no such option"),
         (["info", "nothing-here.cassette"], "no such cassette: nothing-here.cassette"),
         (["play", "x.cassette", "--speed", "fast"], "speed is neither a factor nor max"),

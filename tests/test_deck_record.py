@@ -39,6 +39,9 @@ FLAGS = {
     "trust_env": False,
     "metrics": None,
     "strict_hosts": False,
+    "rotations": (),
+    "ring_ns": None,
+    "force": False,
 }
 
 
