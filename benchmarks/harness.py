@@ -81,6 +81,20 @@ def peer(name: str, tape: Tape, number: int | None = None) -> Iterator[Served]:
         yield server
 
 
+@contextmanager
+def service(name: str, *words: str | Path) -> Iterator[Served]:
+    """One of `service.py`."""
+    with served([sys.executable, HERE / "service.py", name, *words]) as server:
+        yield server
+
+
+@contextmanager
+def recorder(output: Path, port: int, *options: str) -> Iterator[Served]:
+    """tickdeck, recording what passes to the service at a port."""
+    with served([sys.executable, HERE / "recorder.py", output, str(port), *options]) as server:
+        yield server
+
+
 def installed(module: str) -> bool:
     """Whether a peer's library is there; the extra ``bench`` has them all."""
     return importlib.util.find_spec(module) is not None

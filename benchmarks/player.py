@@ -32,7 +32,7 @@ def _new_loop(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _answer(player: Player, word: str, profile: cProfile.Profile) -> dict[str, object]:
     if word == "profile":
         profile.disable()
-        return {"functions": _functions(profile)}
+        return {"functions": functions(profile)}
     if word == "usage":
         started = [entry.now_ns for entry in player.journal.entries if entry.kind == "started"]
         return {**usage(), "started_ns": started[-1] if started else None}
@@ -40,7 +40,7 @@ def _answer(player: Player, word: str, profile: cProfile.Profile) -> dict[str, o
     return {name: report[name] for name in ("clients", "lateness")}
 
 
-def _functions(profile: cProfile.Profile) -> list[list[object]]:
+def functions(profile: cProfile.Profile) -> list[list[object]]:
     """Where the time went: place, function, calls and seconds of its own, the longest first."""
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined] # typeshed does not know its one field
     rows = [[*place, calls, own] for place, (_, calls, own, _, _) in stats.items()]

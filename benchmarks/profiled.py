@@ -1,4 +1,4 @@
-"""Where the player's time goes: ``python benchmarks/profiled.py replay-zstd``, a table in Markdown.
+"""Where the time of player and recorder goes: ``python benchmarks/profiled.py replay-zstd``, a table in Markdown.
 
 The profile is that of the server's own thread while one client reads one tape; profiling makes each
 call dearer, so the shares tell more than the seconds. Time in the kernel is that of the socket's ``send``.
@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import MB, Bench, player
+from harness import MB, Bench, player, recorder, service
 from listener import seconds_for
 from subjects.filtering import TEN, expected
-from tapes import MIXED, ONE, PLAIN, SMALL, ZSTD, Shape
+from subjects.relaying import mixed_frames, received, small_frames
+from subjects.requests import seconds_for as request_seconds
+from tapes import MIXED, ONE, PLAIN, SMALL, ZSTD, Shape, make_of, wanted
 
 COURSES: dict[str, tuple[Shape, int, str, str]] = {
     "replay": (SMALL, PLAIN, "max", "T.*"),
@@ -24,6 +26,11 @@ COURSES: dict[str, tuple[Shape, int, str, str]] = {
     "pacing": (ONE, ZSTD, "1", "T.*"),
 }
 """By name: the frames, the compression, the speed, what the client wants."""
+
+RECORDED = {"record": mixed_frames, "record-small": small_frames}
+"""Courses through the recorder, as a proxy: the profile is that of its thread."""
+
+ANSWERED = "record-rest"
 
 WAITING = ("poll", "select", "acquire")
 MOST = 15
@@ -40,11 +47,44 @@ def lines(functions: Sequence[Sequence[object]]) -> Iterator[str]:
         yield f"| {float(str(own)) / total:.0%} | {1e3 * float(str(own)):.1f} | {calls:,} | `{where}` |"
 
 
+def recorded(payloads: list[bytes]) -> Sequence[Sequence[object]]:
+    """Where the recorder's time goes while a service floods it."""
+    with tempfile.TemporaryDirectory(prefix="tickdeck-bench-") as name:
+        folder = Path(name)
+        make_of(folder / "tape.cassette", payloads)
+        with (
+            service("flood", folder / "tape.cassette") as flood,
+            recorder(folder / "x.cassette", flood.port, "--profile") as proxy,
+        ):
+            received(proxy.port, wanted(iter(payloads)))
+            functions: Sequence[Sequence[object]] = proxy.ask("stop")["functions"]
+    return functions
+
+
+def answered(requests: int) -> Sequence[Sequence[object]]:
+    """Where the recorder's time goes with one REST request after the other."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tickdeck-bench-") as name,
+        service("rest") as rest,
+        recorder(Path(name) / "x.cassette", rest.port, "--profile") as proxy,
+    ):
+        request_seconds(proxy.port, requests, 1)
+        functions: Sequence[Sequence[object]] = proxy.ask("stop")["functions"]
+    return functions
+
+
 def main() -> None:
     """Play one course and print where the time went."""
     parser = argparse.ArgumentParser(description="Where the player's time goes.")
-    parser.add_argument("course", choices=COURSES)
-    shape, level, speed, params = COURSES[parser.parse_args().course]
+    parser.add_argument("course", choices=[*COURSES, *RECORDED, ANSWERED])
+    course = parser.parse_args().course
+    if course in RECORDED:
+        print("\n".join(lines(recorded(RECORDED[course](15_000)))))
+        return
+    if course == ANSWERED:
+        print("\n".join(lines(answered(1_000))))
+        return
+    shape, level, speed, params = COURSES[course]
     with tempfile.TemporaryDirectory(prefix="tickdeck-bench-") as folder:
         bench = Bench(Path(folder))
         if speed == "max":

@@ -35,6 +35,9 @@ SUBJECTS = (
     "memory",
     "opening",
     "recording",
+    "relaying",
+    "latency",
+    "requests",
     "size",
 )
 

@@ -185,6 +185,14 @@ def make(
     return Tape(path, shape, total, payload_bytes, expected.wire_bytes, expected.digest, spacing_ns)
 
 
+def make_of(path: Path, payloads: Sequence[bytes]) -> None:
+    """Write a sealed cassette of just these payloads."""
+    header = Header(EPOCH_NS, source=Source.SYNTHETIC, note="a benchmark's tape")
+    records = _records(iter(payloads), spacing_ns=1000)
+    with path.open("wb") as file:
+        file.writelines(encode_cassette(header, records, indexer=_Remembering(), redactor=_Open()))
+
+
 def payloads_of(path: Path, frames: int | None = None) -> list[bytes]:
     """The payloads of a tape, or of its first frames, in memory."""
     numbers = count() if frames is None else iter(range(frames))

@@ -51,13 +51,24 @@ def indexer_of(dialect: str) -> Indexer:
 
 @dataclass(slots=True)
 class Stats:
-    """What a recording has taken so far: ``bytes`` of rows; ``pauses`` are waits for a slow disk."""
+    """What a recording has taken so far: ``bytes`` of rows; ``pauses`` are waits for a slow disk.
+
+    ``pending`` chunks are full and not in the file, the open one has ``open_rows``;
+    ``raw_bytes`` of rows are in the file, in ``written_bytes`` of chunks.
+    """
 
     records: int = 0
     frames: int = 0
     bytes: int = 0
     chunks: int = 0
     pauses: int = 0
+    paused_seconds: float = 0.0
+    pending: int = 0
+    most_pending: int = 0
+    open_rows: int = 0
+    open_bytes: int = 0
+    raw_bytes: int = 0
+    written_bytes: int = 0
 
 
 class Recording:
@@ -109,8 +120,12 @@ class Recording:
     @property
     def stats(self) -> Stats:
         """What was taken so far."""
-        self._stats.chunks = self._spool.chunks
-        return self._stats
+        stats, spool, cut = self._stats, self._spool, self._encoder.open
+        stats.chunks, stats.pending, stats.most_pending = spool.chunks, spool.pending, spool.most_pending
+        stats.raw_bytes, stats.written_bytes = spool.raw_bytes, spool.written_bytes
+        stats.open_rows, stats.open_bytes = len(cut.rows), cut.size
+        stats.paused_seconds = spool.paused_seconds
+        return stats
 
     def append(self, records: Iterable[Record]) -> None:
         """Keep these records: when this returns they are in the operating system's hands, and survive a kill.

@@ -47,25 +47,39 @@ class Spool:
         self.error: TickdeckError | None = None
         self.current: OpenSegment | None = None
         self.chunks = 0
+        self.raw_bytes = 0
+        self.written_bytes = 0
+        self.paused_seconds = 0.0
+        self.most_pending = 0
         self._path = path
         self._descriptor = descriptor
         self._binder = binder
         self._disk = disk
         self._monotonic = monotonic
         self._synced_at = monotonic()
+        self._handed = 0
         self._full: list[OpenSegment] = []
         self._jobs: queue.Queue[tuple[Cut, OpenSegment | None] | None] = queue.Queue(PENDING)
         self._thread = threading.Thread(target=self._run, name=f"tickdeck {path.name}", daemon=True)
         self._thread.start()
 
+    @property
+    def pending(self) -> int:
+        """Chunks that were handed over and are not on disk yet."""
+        return self._handed - self.chunks
+
     def put(self, cut: Cut, segment: OpenSegment | None) -> bool:
         """Hand a full chunk over; whether that had to wait for the disk."""
         if segment is not None:
             self._full.append(segment)
+        self._handed += 1
+        self.most_pending = max(self.most_pending, self.pending)
         try:
             self._jobs.put_nowait((cut, segment))
         except queue.Full:
+            since = self._monotonic()
             self._jobs.put((cut, segment))
+            self.paused_seconds += self._monotonic() - since
             return True
         return False
 
@@ -123,6 +137,8 @@ class Spool:
             if segment is not None:
                 self._disk.sync(self._descriptor)
         self.chunks += 1
+        self.raw_bytes += cut.size
+        self.written_bytes += len(block)
         if segment is not None:
             self._full.remove(segment)
             with storing(segment.path):

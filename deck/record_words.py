@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.status import Status
 
+from tickdeck.recorder.meters import Flow
 from tickdeck.recorder.notices import Listening, Notice, Progress
 from tickdeck.recorder.run import NO_EVENTS, NO_REQUEST, Options
 from tickdeck.words import SECOND, count, duration, market_time, size
@@ -53,11 +54,29 @@ class RecordWords:
 
 
 def _progress(notice: Progress) -> str:
-    pauses = f", {count(notice.pauses, 'pause')} for the disk" if notice.pauses else ""
-    return (
-        f"{count(notice.frames, 'frame')}, {size(notice.bytes)}, "
-        f"{count(notice.interactions, 'REST answer')}, {count(notice.tracks_open, 'socket')} open{pauses}; Ctrl-C seals"
-    )
+    flow = notice.flow
+    parts = [
+        count(notice.frames, "frame"),
+        f"{size(notice.bytes)}{_compressed(flow)}",
+        count(notice.interactions, "REST answer"),
+        f"{count(notice.tracks_open, 'socket')} open",
+        f"delay {_delay(flow)}" if flow.delay_p99_ns else "",
+        f"{count(flow.journal_chunks, 'chunk')} behind" if flow.journal_chunks else "",
+        _pauses(notice.pauses, flow),
+    ]
+    return ", ".join(filter(None, parts)) + "; Ctrl-C seals"
+
+
+def _compressed(flow: Flow) -> str:
+    return f" (1/{flow.compression:.1f} on disk)" if flow.compression else ""
+
+
+def _delay(flow: Flow) -> str:
+    return f"p50 {flow.delay_p50_ns / 1e6:.2g} ms, p99 {flow.delay_p99_ns / 1e6:.2g} ms"
+
+
+def _pauses(pauses: int, flow: Flow) -> str:
+    return f"{count(pauses, 'pause')} of {flow.paused_seconds:.1f} s for the disk" if pauses else ""
 
 
 def _listening_for_command(notice: Any) -> str:
@@ -94,9 +113,10 @@ def _report(notice: Any) -> str:
         count(notice.frames, "frame"),
         count(notice.interactions, "REST answer"),
         count(notice.tracks, "socket"),
-        f"{size(notice.bytes)} of payload",
+        f"{size(notice.bytes)} of payload{_compressed(notice.flow)}",
+        f"passed on within {_delay(notice.flow)}" if notice.flow.delay_p99_ns else "",
         count(notice.gaps, "gap") if notice.gaps else "",
-        f"{count(notice.pauses, 'pause')} for the disk" if notice.pauses else "",
+        _pauses(notice.pauses, notice.flow),
         f"{count(redacted, 'redaction')} of {count(len(notice.redactions), 'secret')}" if redacted else "",
         f"refused: {_some(notice.refused)}" if notice.refused else "",
         f"never acknowledged: {_some(notice.unacknowledged)}" if notice.unacknowledged else "",
@@ -121,6 +141,7 @@ _VERDICTS: Final[Mapping[str, str]] = {
 
 _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "listening": _listening,
+    "metrics": lambda notice: f"the numbers for Prometheus are at {notice.url}",
     "track": lambda notice: f"socket {notice.track} ({notice.market}) opened",
     "track_ended": _ended,
     "dropped": lambda n: f"socket {n.track} ({n.market}) was dropped by the vendor ({n.words}): {n.advice}",

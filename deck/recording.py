@@ -25,6 +25,9 @@ from tickdeck.words import zone_of
 DEFAULT_LISTEN: Final = "127.0.0.1:8421"
 FREE_PORT: Final = "127.0.0.1:0"
 
+TURN_S: Final = 0.0005
+"""How long one thread of a recording keeps the others from going on, where Python would say 5 ms."""
+
 
 def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> Options:
     """The flags as values; `UsageError` for what does not fit together."""
@@ -47,6 +50,7 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         upstream_ws=flags["upstream_ws"],
         listen_host=host,
         listen_port=port,
+        metrics=parse_address(flags["metrics"]) if flags["metrics"] else None,
         market=market,
         feed=flags["feed"],
         subscribe=tuple(name.strip() for given in flags["subscribe"] for name in given.split(",")),
@@ -84,10 +88,16 @@ def _until(text: str | None, market: str) -> int | None:
 
 def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> int:
     """Record until a signal, the time that was asked for, the end of the command, or an error; the exit code."""
+    take_turns()
     if as_json:
         return asyncio.run(_run(options, partial(_tell_line, JsonLines(sys.stdout)), command))
     with RecordWords(options) as words:
         return asyncio.run(_run(options, words.tell, command))
+
+
+def take_turns() -> None:
+    """Frames are passed on while the thread beside them packs a chunk; else some would wait for milliseconds."""
+    sys.setswitchinterval(TURN_S)
 
 
 def _tell_line(lines: JsonLines, notice: Notice) -> None:

@@ -73,6 +73,7 @@ TAKES_IT: Final = (
 @click.option("--note", default="", help="A note for the cassette's header.")
 @click.option("--strict-hosts", is_flag=True, help="Refuse the command every host that is not the vendor's.")
 @click.option("--trust-env", is_flag=True, help="Heed HTTPS_PROXY and its kin on the way upstream.")
+@click.option("--metrics", metavar="HOST:PORT", help="Also tell the numbers to Prometheus here.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
 @click.pass_obj
 def command(run: tuple[str, ...], /, **flags: Any) -> int:

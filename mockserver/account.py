@@ -20,6 +20,21 @@ class Interval:
 
 
 @dataclass(slots=True)
+class Sums:
+    """What several clients come to together."""
+
+    frames: int = 0
+    wire_bytes: int = 0
+    missteps_made: int = 0
+
+    def add(self, account: Account) -> None:
+        """One client more."""
+        self.frames += account.frames
+        self.wire_bytes += account.wire_bytes
+        self.missteps_made += account.missteps_made
+
+
+@dataclass(slots=True)
 class Account:
     """The books of one client. ``joined`` is the cursor at which it came to the tape, ``cursor`` where it is now."""
 

@@ -64,13 +64,18 @@ class ChunkStore:
     def __init__(self, loader: Loader, room: Room | None = None) -> None:
         _keep_memory()
         self.room = Room(ROOM) if room is None else room
+        self.decoded = 0
+        """How many chunks were asked for that were not there: some more than once."""
         self._loader = loader
         self._kept: Recent[int, Kept] = Recent(self.room, _weight)
 
     def kept(self, number: int) -> Kept:
         """Chunk ``number``, decoded now or lately; FormatError when it is damaged."""
         kept = self._kept.get(number)
-        return self._kept.keep(number, Kept(self._loader(number), {})) if kept is None else kept
+        if kept is None:
+            kept = self._kept.keep(number, Kept(self._loader(number), {}))
+            self.decoded += 1
+        return kept
 
     def prepare(self, number: int) -> None:
         """Chunk ``number`` will be asked for soon."""

@@ -1,7 +1,7 @@
 """The control over HTTP: `routes` says what there is, `gate` who may, `controls` does the work.
 
-Every answer is one JSON object with the ``kind``, ``v`` and ``time`` of the lines of
-``--json``; a refusal is of the kind ``error``, with a ``sentence``.
+Every answer but that of ``metrics`` is one JSON object with the ``kind``, ``v`` and
+``time`` of the lines of ``--json``; a refusal is of the kind ``error``, with a ``sentence``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.mockserver import routes
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.controls import Controls, WaitTimeoutError
-from tickdeck.mockserver.gate import Caller, Gate, Refused
 from tickdeck.mockserver.routes import Route
 from tickdeck.mockserver.steering import NotNowError
 from tickdeck.mockserver.telling import Line, utc
+from tickdeck.watch.callers import caller_of
+from tickdeck.watch.exposition import CONTENT_TYPE
+from tickdeck.watch.gate import Gate, Refused
 
 VERSION: Final = 1
 """That of the JSON lines."""
@@ -30,6 +32,8 @@ LONGEST_BODY: Final = 4 * 1024 * 1024
 
 BODY_SECONDS: Final = 30
 """How long a body may take to come."""
+
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _STATUS: Final[tuple[tuple[type[TickdeckError], int], ...]] = (
     (WaitTimeoutError, 504),
@@ -82,6 +86,8 @@ class ControlDesk:
             return self._refuse(Refused(status, str(error)))
         if answer is None:
             return self._refuse(Refused(503, "the server stops"))
+        if route.kind == routes.METRICS:
+            return _text(str(answer))
         return self._respond(route.kind, answer if isinstance(answer, dict) else {route.kind: answer})
 
     async def _until_done(self, work: Awaitable[object]) -> object:
@@ -115,24 +121,14 @@ class ControlDesk:
 
     def _respond(self, kind: str, answer: Line, *, status: int = 200) -> web.Response:
         whole = {"kind": kind, "v": VERSION, "time": utc(self._clock.wall_ns()), **answer}
-        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         body = routes.compact(whole) + b"\n"
-        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+        return web.Response(status=status, body=body, content_type="application/json", headers=_HEADERS)
 
 
-def caller_of(request: web.BaseRequest) -> Caller:
-    """Who makes a request, as far as it tells."""
-    fields = request.headers
-    here = None if request.transport is None else request.transport.get_extra_info("sockname")
-    return Caller(
-        peer=request.remote,
-        here=here[0] if isinstance(here, tuple) else None,
-        secure=request.secure,
-        host=fields.getall("Host", []),
-        origin=fields.getall("Origin", []),
-        site=fields.getall("Sec-Fetch-Site", []),
-        authorization=fields.getall("Authorization", []),
-    )
+def _text(answer: str) -> web.Response:
+    """What is no JSON: the numbers, as Prometheus reads them."""
+    headers = {"Content-Type": CONTENT_TYPE, **_HEADERS}
+    return web.Response(body=answer.encode(), headers=headers)
 
 
 async def _body_of(request: web.BaseRequest) -> bytes | Refused:

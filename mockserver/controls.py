@@ -20,6 +20,7 @@ from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver import steering
 from tickdeck.mockserver.choices import StartOn
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.meters import metrics_of
 from tickdeck.mockserver.moments import parse_duration, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, parse_speed
 from tickdeck.mockserver.reel import Ending
@@ -33,6 +34,7 @@ from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.timeshift import Target
 from tickdeck.mockserver.views import ClientView, JournalView, Moved, State, clients_of, journal_of, state_of
 from tickdeck.mockserver.waits import Waits
+from tickdeck.watch.exposition import exposition
 
 MOST_FRAMES: Final = 10_000
 """Frames in one step or burst: each is looked for on its own, and the server does nothing else meanwhile."""
@@ -227,6 +229,10 @@ class Controls:
     def misses(self) -> list[dict[str, object]]:
         """Requests that were not on the cassette, each with the nearest recording."""
         return list(self._desk.misses)
+
+    def metrics(self) -> str:
+        """The numbers of the run, as Prometheus reads them."""
+        return exposition(metrics_of(self._stage, self._desk))
 
     def journal(self, *, since: int = 0, limit: int = 1000) -> JournalView:
         """What happened so far, as the lines of ``--json``: at most ``limit`` from the entry ``since`` on."""

@@ -82,6 +82,10 @@ class _Market(ABC):
         """Requests that were not on the cassette, each with the nearest recording."""
         return self._ask(self._controls.misses)
 
+    def metrics(self) -> str:
+        """The numbers of the run, as Prometheus reads them (docs/control.md)."""
+        return self._ask(self._controls.metrics)
+
     def report(self) -> Line:
         """Who was sent what, misses, missteps, lateness, digests (docs/playing.md)."""
         return self._ask(self._player.report)

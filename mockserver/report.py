@@ -21,15 +21,13 @@ from tickdeck.cassette.errors import FormatError
 from tickdeck.mockserver.counting import EventCounts
 from tickdeck.mockserver.course import cursor_of, leg_of, seq_of
 from tickdeck.mockserver.session import Session
+from tickdeck.watch.spans import Spans
 
 EVERYTHING = 1 << 127
 """A cursor behind every other."""
 
 DRIFT_SAMPLES = 32
 """Batches at either end of a run that its drift is taken from."""
-
-_SUB = 4
-"""Bits of a lateness that are kept below its highest: buckets are 1/16 wide."""
 
 
 class TapeDigest:
@@ -47,40 +45,39 @@ class TapeDigest:
         return self._hash.hexdigest()
 
 
-class Lateness:
+class Lateness(Spans):
     """How long after their deadline frames were handed to the socket, in logarithmic buckets."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, int] = {}
+        super().__init__()
         self._first: list[int] = []
         self._last: deque[int] = deque(maxlen=DRIFT_SAMPLES)
-        self.frames = 0
         self.early = 0
         """Frames that left before their time; there are none."""
-        self.max_ns = 0
 
-    def add(self, late_ns: int, frames: int) -> None:
+    def add(self, late_ns: int, frames: int = 1) -> None:
         """``frames`` frames left, the first of them ``late_ns`` after its deadline."""
         if late_ns < 0:
             self.early += frames
             late_ns = 0
-        bucket = _bucket(late_ns)
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + frames
-        self.frames += frames
-        self.max_ns = max(self.max_ns, late_ns)
+        super().add(late_ns, frames)
         if len(self._first) < DRIFT_SAMPLES:
             self._first.append(late_ns)
         self._last.append(late_ns)
 
-    def merge(self, other: Lateness) -> None:
+    def merge(self, other: Spans) -> None:
         """Add another's frames; the drift is that of the one that drifted most."""
-        for bucket, frames in other._buckets.items():
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + frames
+        super().merge(other)
+        if not isinstance(other, Lateness):
+            return
         if other._first and (not self._first or other.drift_ns > self.drift_ns):
             self._first, self._last = list(other._first), other._last.copy()
-        self.frames += other.frames
         self.early += other.early
-        self.max_ns = max(self.max_ns, other.max_ns)
+
+    @property
+    def frames(self) -> int:
+        """How many left."""
+        return self.count
 
     @property
     def drift_ns(self) -> int:
@@ -89,15 +86,6 @@ class Lateness:
         A tape that is only late now and then does not drift; one that falls behind does.
         """
         return min(self._last) - min(self._first) if self._first else 0
-
-    def percentile(self, percent: int) -> int:
-        """The lateness, in ns, that ``percent`` % of the frames did not exceed (rounded up by at most 1/16)."""
-        rank = -(-self.frames * percent // 100)
-        for bucket in sorted(self._buckets):
-            rank -= self._buckets[bucket]
-            if rank <= 0:
-                return min(_bucket_top(bucket), self.max_ns)
-        return 0
 
     def summary(self) -> dict[str, int]:
         """``p50_ns``, ``p99_ns``, ``max_ns``, ``drift_ns`` and how many were ``early``; zeros without deadlines."""
@@ -108,16 +96,6 @@ class Lateness:
             "drift_ns": self.drift_ns,
             "early": self.early,
         }
-
-
-def _bucket(value: int) -> int:
-    shift = max(value.bit_length() - _SUB - 1, 0)
-    return (shift << (_SUB + 1)) + (value >> shift)
-
-
-def _bucket_top(bucket: int) -> int:
-    shift, mantissa = bucket >> (_SUB + 1), bucket & ((1 << (_SUB + 1)) - 1)
-    return ((mantissa + 1) << shift) - 1
 
 
 class _Course:

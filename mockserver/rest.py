@@ -103,18 +103,23 @@ class RestDesk:
             request.transport.close()
         return broken
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many requests came to what."""
+        return {
+            "served": self._served,
+            "stubbed": self._stubbed,
+            "refused": self._refused,
+            "missed": self._missed,
+        }
+
     def report(self) -> dict[str, object]:
         """Requests served, refused and missed, and what was never asked for."""
         unplayed = [
             f"{each.method} {self._shown(Asked.of(each.method, each.url))}" for each in self._shelf.unplayed()
         ]
         return {
-            "requests": {
-                "served": self._served,
-                "stubbed": self._stubbed,
-                "refused": self._refused,
-                "missed": self._missed,
-            },
+            "requests": self.counts,
             "misses": list(self.misses),
             "unplayed": unplayed,
             "unused_stubs": self.stubs.unused(),

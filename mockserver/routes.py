@@ -14,9 +14,12 @@ from difflib import get_close_matches
 from typing import Final, TypeAlias
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.mockserver.gate import Refused
+from tickdeck.watch.gate import Refused
 
 CONTROL: Final = "/__tickdeck"
+METRICS: Final = "metrics"
+"""The kind of the one answer that is no JSON."""
+
 MOST_SECONDS: Final = 3600
 MOST_NUMBER: Final = 2**53
 MOST_DIGITS: Final = 16
@@ -141,6 +144,7 @@ ROUTES: Final = (
     Route("GET", "clients", "Who is connected: what it holds, where it is.", kind="clients"),
     Route("GET", "report", "What the run has come to so far.", kind="report"),
     Route("GET", "misses", "Requests that were not on the cassette.", kind="misses"),
+    Route("GET", "metrics", "The numbers of the run, as Prometheus reads them.", kind=METRICS),
     Route(
         "GET",
         "journal",

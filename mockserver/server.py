@@ -22,7 +22,6 @@ from tickdeck.cassette.redaction import Redactor
 from tickdeck.gateway.identity import HERE, Identity, hosts_of, identity_of
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
-from tickdeck.mockserver.gate import Gate
 from tickdeck.mockserver.journal import Journal
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
@@ -36,6 +35,7 @@ from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import stubs_of
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.waits import Waits
+from tickdeck.watch.gate import Gate
 
 Tell: TypeAlias = Callable[[Line], None]
 

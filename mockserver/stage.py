@@ -21,6 +21,7 @@ from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.subscriptions import Subscriptions
+from tickdeck.mockserver.account import Sums
 from tickdeck.mockserver.ahead import Ahead
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.cutter import Cutter
@@ -84,6 +85,7 @@ class Stage:
         self._cutters: dict[str, Cutter] = {}
         self._past: list[Line] = []
         self._past_lateness = Lateness()
+        self._past_sums = Sums()
         self._alarms: dict[int, Alarm] = {}
         self._seen: dict[int, int] = {}
         """By timeline, its moves that clients have been woken for."""
@@ -165,6 +167,7 @@ class Stage:
     def gone(self, connection: Connection) -> None:
         """A client's connection has ended."""
         del self.connections[connection.session.number]
+        self._past_sums.add(connection.session.account)
         if connection.pump is not None:
             self._past.append(_row(connection))
             self._past_lateness.merge(connection.pump.lateness)
@@ -293,6 +296,13 @@ class Stage:
                 lateness.merge(connection.pump.lateness)
         return lateness
 
+    def sent(self) -> Sums:
+        """What all clients so far come to."""
+        sums = replace(self._past_sums)
+        for connection in self.connections.values():
+            sums.add(connection.session.account)
+        return sums
+
     def rows(self) -> list[Line]:
         """One row a client, in the order of their coming."""
         live = [_row(each) for each in self.connections.values() if each.pump is not None]
@@ -305,6 +315,7 @@ class Stage:
         self._alarms.clear()
         self._past.clear()
         self._past_lateness = Lateness()
+        self._past_sums = Sums()
         self._seen.clear()
         self.timelines.clear()
         self.options = self.timelines.options = self._given

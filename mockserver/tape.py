@@ -268,6 +268,11 @@ class Tapes:
         return self._tapes[market]
 
     @property
+    def decoded(self) -> int:
+        """How many chunks were decoded for them so far."""
+        return self._chunks.decoded
+
+    @property
     def end_ns(self) -> int:
         """The position of the last frame on any of them; -1 if there is none."""
         return max((tape.end_ns for tape in self._tapes.values()), default=-1)

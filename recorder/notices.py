@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import ClassVar, TypeAlias
 
+from tickdeck.recorder.meters import Flow
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -67,6 +69,10 @@ class Progress(Notice):
     tracks: int
     tracks_open: int
     pauses: int
+    flow: Flow = field(default_factory=Flow)
+
+    def values(self) -> dict[str, object]:
+        return _flat(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +213,28 @@ class Report(Notice):
     warnings: tuple[str, ...] = ()
     verdict: str = ""
     segments: tuple[str, ...] = ()
+    flow: Flow = field(default_factory=Flow)
+
+    def values(self) -> dict[str, object]:
+        return _flat(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics(Notice):
+    """The numbers for Prometheus have a port of their own."""
+
+    kind: ClassVar[str] = "metrics"
+    url: str
 
 
 Notify: TypeAlias = Callable[[Notice], None]
+
+
+def _flat(notice: Progress | Report) -> dict[str, object]:
+    """Its parts, and those of its flow, as one."""
+    values = asdict(notice)
+    flow: dict[str, object] = values.pop("flow")
+    return {**values, **flow}
 
 
 def cleaned(notice: Notice, clean_text: Callable[[str], str]) -> Notice:

@@ -19,8 +19,9 @@ class Options:
     With ``subscribe`` or ``gets`` the recorder is a client, else a proxy at
     ``listen_host`` and ``listen_port`` (0: a free one). Upstreams are origins; left
     out, they are the vendor's. ``for_ns`` counts from the start; ``until_wall_ns`` is
-    a time of the wall clock (ns since 1970). ``secrets`` are redacted wherever they
-    turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
+    a time of the wall clock (ns since 1970). ``metrics`` is where the numbers have a
+    port of their own; a proxy has them on its own in any case. ``secrets`` are redacted
+    wherever they turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
     that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
     ``limits`` say when a long recording goes on in another segment.
     """
@@ -31,6 +32,7 @@ class Options:
     upstream_ws: str | None = None
     listen_host: str = "127.0.0.1"
     listen_port: int = 8421
+    metrics: tuple[str, int] | None = None
     market: str = DEFAULT_MARKET
     feed: str = FEEDS[0]
     subscribe: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tickdeck.cassette.errors import StorageError, UsageError
 from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.metrics_desk import METRICS_PATH, MetricsDesk
 from tickdeck.recorder.notices import Listening, Notify
 from tickdeck.recorder.rest_proxy import RestProxy, as_it_came
 from tickdeck.recorder.sink import Intake
@@ -41,7 +42,9 @@ class Proxy:
         feed_of: Callable[[str], str],
         advice: Callable[[bytes], tuple[str, str] | None] = lambda words: None,
         notify: Notify,
+        metrics: MetricsDesk | None = None,
     ) -> None:
+        self._metrics = metrics
         self.asked = 0
         """Requests that came, handshakes among them."""
         self._upstream = upstream
@@ -103,7 +106,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """A client that leaves (its handler is cancelled) ends the wait for the vendor, not the keeping."""
-        self.asked += 1
+        self.asked += self._metrics is None or request.path != METRICS_PATH
         work = asyncio.create_task(self._answer(request))
         self._busy.add(work)
         work.add_done_callback(self._busy.discard)
@@ -118,6 +121,8 @@ class Proxy:
         try:
             if not request.raw_path.startswith("/"):
                 return web.Response(status=400, text="a request line names a path here, not an address\n")
+            if self._metrics is not None and request.path == METRICS_PATH:
+                return self._metrics.answer(request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._sockets.handle(request)
             return await self._rest.handle(request)

@@ -67,6 +67,8 @@ class Relay:
                 if sender is Sender.SERVER and batch[-1].opcode == TEXT:
                     self.last_words = batch[-1].payload
             await target.send(batch)
+            if sender is Sender.SERVER:
+                self.intake.passed_on(self.track, batch)
             if end is not None:
                 return end
 

@@ -202,4 +202,11 @@ def _sum(one: Stats, other: Stats) -> Stats:
         bytes=one.bytes + other.bytes,
         chunks=one.chunks + other.chunks,
         pauses=one.pauses + other.pauses,
+        paused_seconds=one.paused_seconds + other.paused_seconds,
+        pending=other.pending,
+        most_pending=max(one.most_pending, other.most_pending),
+        open_rows=other.open_rows,
+        open_bytes=other.open_bytes,
+        raw_bytes=one.raw_bytes + other.raw_bytes,
+        written_bytes=one.written_bytes + other.written_bytes,
     )

@@ -19,7 +19,9 @@ from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.notices import Kept, Notice, Notify, Progress, Report, Trouble, cleaned
+from tickdeck.recorder.meters import Meters, flow_of, metrics_of
+from tickdeck.recorder.metrics_desk import MetricsDesk, MetricsPort
+from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.quietlogs import redacted_logs
@@ -53,7 +55,7 @@ class Recorder:
         self._clock = clock or Clock()
         self._disk = disk
         self._stopping = asyncio.Event()
-        self._errors = 0
+        self._meters = Meters()
         known = (*options.secrets, *([options.key] if options.key else []))
         self._dialect = dialect = find(options.dialect)
         self._redactor = Redactor(dialect.places, known=known)
@@ -114,6 +116,7 @@ class Recorder:
                 start_ns=start_ns,
                 learner=self._dialect.learner,
                 clean=self._redactor.clean,
+                meters=self._meters,
                 on_failure=lambda error: self.request_stop(),
                 rotation=recording if isinstance(recording, Rotation) else None,
             )
@@ -159,6 +162,11 @@ class Recorder:
     async def _record(self, intake: Intake, recording: Recording | Rotation) -> TickdeckError | None:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
+        desk = MetricsDesk(
+            lambda: metrics_of(intake.counts, recording.stats, self._meters, self._redactor.redactions),
+            host=self._options.listen_host,
+        )
+        port = MetricsPort(desk)
         upstream = Upstream(self._ways, clock=self._clock, trust_env=self._options.trust_env)
         tasks = [
             asyncio.create_task(self._stopping.wait()),
@@ -166,6 +174,8 @@ class Recorder:
             asyncio.create_task(self._time_is_up()),
         ]
         try:
+            if self._options.metrics is not None:
+                self.notify(Metrics(await port.start(*self._options.metrics)))
             if self._options.is_client:
                 tasks.append(asyncio.create_task(self._ask(upstream, intake)))
             else:
@@ -178,6 +188,7 @@ class Recorder:
                     feed_of=self._dialect.feed_of,
                     advice=self._dialect.advice,
                     notify=self.notify,
+                    metrics=desk,
                 )
                 self.notify(await proxy.start(self._options.listen_host, self._options.listen_port))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -194,6 +205,7 @@ class Recorder:
                     await self._proxy.stop()
             finally:
                 await upstream.close()
+                await port.stop()
         return intake.failure or failure or self._outside
 
     async def _ask(self, upstream: Upstream, intake: Intake) -> None:
@@ -237,6 +249,7 @@ class Recorder:
                     tracks=counts.tracks,
                     tracks_open=counts.tracks_open,
                     pauses=recording.stats.pauses,
+                    flow=flow_of(recording.stats, intake.meters),
                 )
             )
 
@@ -297,18 +310,19 @@ class Recorder:
             tracks=counts.tracks,
             gaps=counts.gaps,
             pauses=recording.stats.pauses,
-            errors=self._errors,
+            errors=self._meters.errors,
             refused=tuple(standing.refused) if standing else (),
             unacknowledged=tuple(standing.unacknowledged) if standing else (),
             redactions={name: dict(places) for name, places in self._redactor.redactions.items()},
             warnings=tuple(self._redactor.warnings),
             verdict="" if failed else verdict,
+            flow=flow_of(recording.stats, intake.meters),
         )
 
     def notify(self, notice: Notice) -> None:
         """Say something of this recording, without its secrets."""
-        if isinstance(notice, Trouble):
-            self._errors += 1
+        self._meters.errors += isinstance(notice, Trouble)
+        self._meters.reconnects += isinstance(notice, Lost)
         said = cleaned(notice, self._redactor.clean_text)
         _LOG.debug("%s %s", said.kind, said.values())
         self._tell(said)

@@ -15,6 +15,7 @@ from tickdeck.cassette.records import Record, Sender
 from tickdeck.dialects.base import Learner
 from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Opening
 from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.meters import Meters
 from tickdeck.recorder.rotation import Rotation
 
 
@@ -37,6 +38,7 @@ class Intake:
         start_ns: int,
         learner: Callable[[], Learner],
         clean: Callable[[Record], Record],
+        meters: Meters | None = None,
         on_failure: Callable[[StorageError], None] = lambda error: None,
         rotation: Rotation | None = None,
     ) -> None:
@@ -48,6 +50,7 @@ class Intake:
         self._clean = clean
         self._on_failure = on_failure
         self.failure: StorageError | None = None
+        self.meters = meters or Meters()
         self.anchor()
 
     @property
@@ -73,19 +76,26 @@ class Intake:
         """A connection was made; returns the track's number."""
         record = self._capture.track_opened(self._clock.now_ns(), opening)
         self._keep([record])
+        self.meters.opened(record.track, opening.market)
         return record.track
 
     def frames(self, track: int, sender: Sender, messages: Sequence[Message]) -> None:
         """What one side of a track said."""
         self._keep(self._capture.frames(track, sender, messages))
 
+    def passed_on(self, track: int, messages: Sequence[Message]) -> None:
+        """What the service said on a track has been handed to whom it is for."""
+        self.meters.passed_on(track, self._clock.now_ns(), messages)
+
     def track_closed(self, track: int, *, by: Sender | None, code: int | None, reason: str = "") -> None:
         """A connection ended."""
         now_ns = self._clock.now_ns()
+        self.meters.closed(track)
         self._keep([self._capture.track_closed(now_ns, track, by=by, code=code, reason=reason)])
 
     def interaction(self, exchange: Exchange) -> None:
         """A REST request was answered."""
+        self.meters.answered(exchange)
         self._keep(self._capture.interaction(exchange, self._clean))
 
     def gap(self, since_ns: int, until_ns: int, *, market: str, reason: str) -> None:

@@ -137,6 +137,7 @@ class Talk:
     def _keep(self, batch: Sequence[Message]) -> None:
         if batch:
             self._intake.frames(self._track, Sender.SERVER, batch)
+            self._intake.passed_on(self._track, batch)
             self._heard_ns = self._clock.now_ns()
             self._pinged = False
 

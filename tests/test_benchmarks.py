@@ -161,3 +161,52 @@ def test_a_run_prints_its_table_and_writes_its_samples(tmp_path):
     written = json.loads(figures.read_text(encoding="utf-8"))
     assert [row["met"] for row in written["rows"]] == [True, True]
     assert written["quick"] is True
+
+
+SENT = {"first": 100, "behind": 200, "how": "close"}
+
+
+@pytest.mark.parametrize(
+    ("line", "got", "kept", "words"),
+    [
+        (SENT, (100, 200), (100, 200), None),
+        (SENT, (100, 200), (100, 199), "the client got up to 200, kept is up to 199"),
+        (SENT, (100, 199), (100, 200), "the client got only up to 199"),
+        (SENT, (None, 0), (100, 199), "kept is only up to 199"),
+        (SENT, (101, 200), (100, 200), "the client got up to 200"),
+        (SENT, (100, 200), (101, 200), "kept is 101 to 200"),
+        ({**SENT, "how": "reset"}, (100, 150), (100, 160), None),
+        ({**SENT, "how": "reset"}, (100, 150), (100, 149), "the client got up to 150, kept is up to 149"),
+        ({**SENT, "how": "client"}, (None, 0), (None, 0), None),
+    ],
+)
+def test_a_soak_accounts_for_every_frame(part, line, got, kept, words):
+    soak = part("soak")
+    found = soak.unaccounted({1: line}, {1: soak.Stretch(*got)}, {1: soak.Stretch(*kept)})
+    assert bool(found) is bool(words)
+    assert words is None or words in " ".join(found)
+
+
+def test_a_client_that_left_need_not_have_seen_the_end(part):
+    soak = part("soak")
+    assert (
+        soak.unaccounted({1: SENT}, {1: soak.Stretch(100, 150, left=True)}, {1: soak.Stretch(100, 170)}) == []
+    )
+
+
+def test_a_stretch_has_no_hole_and_nothing_twice(part):
+    soak = part("soak")
+    stretch = soak.Stretch()
+    for numbers in ([], [5, 6], [7]):
+        stretch.add(numbers)
+    assert (stretch.first, stretch.behind, stretch.count) == (5, 8, 3)
+    for numbers in ([9], [7], [8, 10]):
+        with pytest.raises(part("listener").WrongBytesError):
+            stretch.add(numbers)
+
+
+def test_a_small_soak_loses_its_lines_and_no_frame(tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--frames", "60000", "--minutes", "0.5"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.endswith("every frame is accounted for\n")

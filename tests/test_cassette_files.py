@@ -78,6 +78,9 @@ def test_what_is_recorded_is_read_back_and_nothing_is_left_beside_it(deck: Deck)
     assert (survey.records, survey.tracks[1].events) == (100, 198)
     stats = recording.stats
     assert (stats.records, stats.frames, stats.pauses) == (100, 99, 0)
+    assert (stats.pending, stats.open_rows, stats.open_bytes) == (0, 0, 0)
+    assert 0 < stats.written_bytes < deck.path.stat().st_size
+    assert stats.raw_bytes > 0
     assert stats.chunks > 3
     assert deck.verify().ok
 
@@ -348,6 +351,8 @@ def test_a_stalled_disk_holds_the_recorder_up_and_is_counted(
     recording.append(STORY)
     opener.join()
     assert recording.stats.pauses >= 1
+    assert recording.stats.paused_seconds > 0
+    assert recording.stats.most_pending >= 2
     recording.seal()
     assert deck.read() == STORY
 

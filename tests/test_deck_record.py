@@ -17,7 +17,7 @@ from tickdeck.making import make_cassette
 from tickdeck.mockserver.harness import MockServer
 from tickdeck.record_words import RecordWords
 from tickdeck.recorder.options import Options
-from tickdeck.recording import record_options
+from tickdeck.recording import TURN_S, record_options, take_turns
 
 TICKDECK = (sys.executable, "-m", "tickdeck")
 KEY = "Aq7Zp0Wm3Xs9Kd5Lf1Gh8Jb2Nc6Vt4Ry"
@@ -37,6 +37,7 @@ FLAGS = {
     "secret_names": (),
     "note": "",
     "trust_env": False,
+    "metrics": None,
     "strict_hosts": False,
     "rotations": (),
     "ring_ns": None,
@@ -234,3 +235,12 @@ def test_the_first_key_of_the_environment_is_used_and_all_of_them_are_redacted(m
 def test_a_key_is_no_flag(capsys):
     assert cli.main(["record", "--help"]) == 0
     assert "--key" not in capsys.readouterr().out
+
+
+def test_a_thread_that_packs_chunks_lets_frames_pass_soon() -> None:
+    before = sys.getswitchinterval()
+    try:
+        take_turns()
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+    finally:
+        sys.setswitchinterval(before)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.controls import Controls
-from tickdeck.mockserver.gate import Refused
 from tickdeck.mockserver.routes import ROUTES, Route, arguments, compact, find, is_control, listing
+from tickdeck.watch.gate import Refused
 
 BY_NAME = {route.name: route for route in ROUTES}
 

@@ -20,6 +20,7 @@ SHIPPED = (
     "gateway",
     "recorder",
     "mockserver",
+    "watch",
     "pyproject.toml",
     "README.md",
     "LICENSE",
@@ -92,7 +93,7 @@ def test_the_wheel_takes_one_name_and_no_other(wheel):
 
 def test_the_wheel_holds_types_and_a_sample(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    rooms = ("", "cassette/", "dialects/", "recorder/", "mockserver/")
+    rooms = ("", "cassette/", "dialects/", "recorder/", "mockserver/", "watch/")
     assert [room for room in rooms if f"tickdeck/{room}py.typed" not in names] == []
     assert any(name.startswith("tickdeck/samples/") and name.endswith(".cassette") for name in names)
 

@@ -22,7 +22,7 @@ from tickdeck.cassette.errors import RecordingError, StorageError, UsageError
 from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.records import Anchor, Frame, Interaction, Source, TrackClosed
 from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.notices import Listening, Notice, Report
+from tickdeck.recorder.notices import Listening, Notice, Progress, Report
 from tickdeck.recorder.run import NO_EVENTS, Options, Recorder
 
 KEY = "a_key_of_32_characters_0123456789"
@@ -338,6 +338,7 @@ async def test_progress_is_told_once_a_second(options: Options) -> None:
     recorder = Recorder(options, notify=ear)
     running = asyncio.create_task(recorder.run())
     progress = await ear.hears("progress")
+    assert isinstance(progress, Progress)
     recorder.request_stop()
     await running
     assert progress.values() == {
@@ -347,7 +348,18 @@ async def test_progress_is_told_once_a_second(options: Options) -> None:
         "tracks": 0,
         "tracks_open": 0,
         "pauses": 0,
+        "paused_seconds": 0.0,
+        "journal_chunks": 0,
+        "journal_most_chunks": 0,
+        "journal_rows": 1,
+        "journal_bytes": progress.flow.journal_bytes,
+        "raw_bytes": 0,
+        "written_bytes": 0,
+        "compression": 0.0,
+        "delay_p50_ns": 0,
+        "delay_p99_ns": 0,
     }
+    assert progress.flow.journal_bytes > 0
 
 
 @pytest.mark.parametrize(

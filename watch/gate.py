@@ -45,9 +45,15 @@ class Caller:
 
 
 class Gate:
-    """Lets callers through or not. ``host`` is what the server was told to listen on."""
+    """Lets callers through or not. ``host`` is what the server was told to listen on.
 
-    def __init__(self, host: str, *, token: str | None) -> None:
+    ``hint`` is what a stranger is told who would need a token where there is none.
+    """
+
+    def __init__(
+        self, host: str, *, token: str | None, hint: str = "the server has no token; see --control-token-env"
+    ) -> None:
+        self._hint = hint
         self._host = host.lower()
         self._token = None if token is None else token.encode("utf-8", "surrogateescape")
 
@@ -75,10 +81,7 @@ class Gate:
         if self._token is None:
             if caller.peer is not None and _is_loopback(caller.peer):
                 return None
-            return Refused(
-                403,
-                "the control answers this machine only, for the server has no token; see --control-token-env",
-            )
+            return Refused(403, f"the control answers this machine only, for {self._hint}")
         if len(caller.authorization) == 1:
             scheme, _, said = caller.authorization[0].partition(" ")
             token = said.strip().encode("utf-8", "surrogateescape")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tickdeck.mockserver.gate import Caller, Gate, Refused
+from tickdeck.watch.gate import Caller, Gate, Refused
 
 LOCAL = Caller(peer="127.0.0.1", here="127.0.0.1", host=["127.0.0.1:8420"])
 AFAR = Caller(peer="192.0.2.7", here="192.0.2.1", host=["192.0.2.1:8420"])
