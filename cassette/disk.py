@@ -133,6 +133,7 @@ def rename_without_replacing(disk: Disk, source: Path, target: Path) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
         disk.rename(source, target)
     else:
+        disk.sync_folder(target.parent)  # the disk may do them in any order, and then it had neither name
         disk.unlink(source)
 
 

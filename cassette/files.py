@@ -34,7 +34,7 @@ from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.reader import Cassette, open_sealed, open_unsealed
 from tickdeck.cassette.records import Frame, Header, Record
 from tickdeck.cassette.recovering import Loss, Salvager
-from tickdeck.cassette.spool import OpenSegment, Spool
+from tickdeck.cassette.spool import SYNC_SECONDS, OpenSegment, Spool
 from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.verify import Verification, VerifyReport
 from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
@@ -101,12 +101,14 @@ class Recording:
         write_ahead: bool = True,
         continues: bool = False,
         level: int = LEVEL,
+        sync_s: float = SYNC_SECONDS,
         opener: Disk = DISK,
     ) -> Recording:
         """Begin a cassette. UsageError when there is one already, StorageError when the disk refuses.
 
         ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk. ``continues``:
-        it is a further segment, and what the redactor counted so far belongs to those before.
+        it is a further segment, and what the redactor counted so far belongs to those before. A power failure
+        costs at most the rows of the last ``sync_s`` seconds; 0 syncs each batch before it is passed on.
         """
         target, disk = Path(path), opener
         encoder = Encoder(header, redactor=redactor, continues=continues)
@@ -114,7 +116,9 @@ class Recording:
         opening = encoder.opening()
         descriptor = _begin(target, opening, replace=replace, disk=disk)
         binder = Binder(encoder.header, indexer=indexer, position=len(opening), level=level)
-        spool = Spool(part_of(target), descriptor, binder=binder, disk=disk, monotonic=time.monotonic)
+        spool = Spool(
+            part_of(target), descriptor, binder=binder, disk=disk, monotonic=time.monotonic, sync_s=sync_s
+        )
         return cls(target, encoder, spool, disk=disk, write_ahead=write_ahead, replace=replace)
 
     @property
@@ -202,6 +206,8 @@ class Recording:
             self._error = error
             raise
         segment.dirty = True
+        if not self._spool.sync_s:
+            self._spool.sync_rows()
 
     def _hand_over(self, cut: Cut) -> None:
         # The thread closes the segment when the chunk is on disk: from here on it is not the current one.

@@ -2,8 +2,8 @@
 
 The thread that appends rows never waits for compression; it waits only when the
 disk is so slow that several chunks are pending, which is counted as a pause. A row
-is on disk in its segment before its batch is passed on; the segment is synced at
-most every second, also when nothing follows, so that a power failure costs no more.
+is on disk in its segment before its batch is passed on; segments are synced at most
+every second, also when nothing follows, so that a power failure costs no more.
 """
 
 from __future__ import annotations
@@ -42,8 +42,17 @@ class Spool:
     """Owns the recording's file from its first chunk until `finish`."""
 
     def __init__(
-        self, path: Path, descriptor: int, *, binder: Binder, disk: Disk, monotonic: Callable[[], float]
+        self,
+        path: Path,
+        descriptor: int,
+        *,
+        binder: Binder,
+        disk: Disk,
+        monotonic: Callable[[], float],
+        sync_s: float = SYNC_SECONDS,
     ) -> None:
+        """``sync_s``: so long after a row was written it is on the disk itself; 0 is before `Recording.append` ends."""
+        self.sync_s = sync_s
         self.error: TickdeckError | None = None
         self.current: OpenSegment | None = None
         self.chunks = 0
@@ -106,16 +115,17 @@ class Spool:
 
     def _run(self) -> None:
         while True:
+            left = max(0.0, self._synced_at + self.sync_s - self._monotonic()) if self.sync_s else None
             try:
-                job = self._jobs.get(timeout=max(0.0, self._synced_at + SYNC_SECONDS - self._monotonic()))
+                job = self._jobs.get(timeout=left)
             except queue.Empty:
-                self._attempt(self._sync_current)
+                self._attempt(self.sync_rows)
                 continue
             if job is None:
                 return
             self._attempt(partial(self._keep, *job))
-            if self._monotonic() - self._synced_at >= SYNC_SECONDS:
-                self._attempt(self._sync_current)
+            if self.sync_s and self._monotonic() - self._synced_at >= self.sync_s:
+                self._attempt(self.sync_rows)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         """After a failure nothing more is written; the segments keep what was to be."""
@@ -145,11 +155,14 @@ class Spool:
                 self._disk.close(segment.descriptor)
                 self._disk.unlink(segment.path)
 
-    def _sync_current(self) -> None:
+    def sync_rows(self) -> None:
+        """Rows that are in no chunk yet are on the disk itself: those of the open one, and of full ones that wait."""
         self._synced_at = self._monotonic()
-        segment = self.current
-        if segment is None or not segment.dirty:
-            return
+        for segment in (*self._full, self.current):
+            if segment is not None and segment.dirty:
+                self._sync(segment)
+
+    def _sync(self, segment: OpenSegment) -> None:
         segment.dirty = False
         with storing(segment.path):
             self._disk.sync(segment.descriptor)

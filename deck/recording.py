@@ -65,6 +65,7 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         for_command=bool(command),
         strict_hosts=flags["strict_hosts"],
         replace=flags["force"],
+        sync_ns=flags["sync_ns"],
         limits=_limits(flags),
     )
     options.check()

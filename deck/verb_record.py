@@ -61,6 +61,14 @@ TAKES_IT: Final = (
     help="Hold only the last minutes (5m), until SIGUSR1, or a command that fails, has them kept.",
 )
 @click.option(
+    "--sync",
+    "sync_ns",
+    type=duration,
+    default="1s",
+    show_default=True,
+    help="What a power failure may cost; 0 waits for the disk each time.",
+)
+@click.option(
     "-f", "--force", is_flag=True, help="Replace a cassette that is there, once the new one is sealed."
 )
 @click.option(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects import find
 from tickdeck.dialects.markets import DEFAULT_MARKET, FEEDS
+from tickdeck.recorder.clock import SECOND_NS
 from tickdeck.recorder.rotation import Limits
 from tickdeck.recorder.talk import Patience
 
@@ -23,7 +24,8 @@ class Options:
     port of their own; a proxy has them on its own in any case. ``secrets`` are redacted
     wherever they turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
     that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
-    ``limits`` say when a long recording goes on in another segment.
+    ``limits`` say when a long recording goes on in another segment; a power failure costs
+    what came in the last ``sync_ns``.
     """
 
     output: str | os.PathLike[str]
@@ -49,6 +51,7 @@ class Options:
     for_command: bool = False
     strict_hosts: bool = False
     limits: Limits = field(default_factory=Limits)
+    sync_ns: int = SECOND_NS
     patience: Patience = field(default_factory=Patience)
 
     @property

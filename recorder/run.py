@@ -150,6 +150,7 @@ class Recorder:
                 redactor=self._redactor,
                 replace=options.replace,
                 continues=options.limits.any,
+                sync_s=options.sync_ns / SECOND_NS,
                 opener=self._disk,
             )
 

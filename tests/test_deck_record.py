@@ -42,6 +42,7 @@ FLAGS = {
     "rotations": (),
     "ring_ns": None,
     "force": False,
+    "sync_ns": 10**9,
 }
 
 
