@@ -111,6 +111,7 @@ def _report(notice: Any) -> str:
         f"{notice.path}: {'sealed' if notice.sealed else 'not sealed (tickdeck recover seals it)'}",
         count(len(notice.segments), "segment") if notice.segments else "",
         count(notice.frames, "frame"),
+        f"{count(notice.left_out, 'frame')} left out" if notice.left_out else "",
         count(notice.interactions, "REST answer"),
         count(notice.tracks, "socket"),
         f"{size(notice.bytes)} of payload{_compressed(notice.flow)}",

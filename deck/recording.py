@@ -66,6 +66,7 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         strict_hosts=flags["strict_hosts"],
         replace=flags["force"],
         sync_ns=flags["sync_ns"],
+        only=tuple(name.strip() for given in flags["only"] for name in given.split(",")),
         limits=_limits(flags),
     )
     options.check()

@@ -46,6 +46,12 @@ TAKES_IT: Final = (
 @click.option("--for", "for_ns", type=duration, help="Record so long.")
 @click.option("--until", metavar="HH:MM", help="Record until then, in the zone of the market's exchange.")
 @click.option(
+    "--only",
+    multiple=True,
+    metavar="CHANNEL",
+    help="Keep frames with an event on it (T.AAPL, T.*), and no others. Repeatable.",
+)
+@click.option(
     "--rotate",
     "rotations",
     multiple=True,

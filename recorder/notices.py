@@ -193,7 +193,7 @@ class Report(Notice):
 
     ``verdict`` is empty, or the reason why this recording is no success although
     nothing failed (``no events``). ``segments`` are its files, where it has several;
-    ``path`` is then a pattern. ``sealed`` is false when only the unsealed
+    ``path`` is then a pattern. ``left_out`` are frames that were not wanted. ``sealed`` is false when only the unsealed
     recording could be left. ``redactions`` counts by placeholder and place.
     """
 
@@ -213,6 +213,7 @@ class Report(Notice):
     warnings: tuple[str, ...] = ()
     verdict: str = ""
     segments: tuple[str, ...] = ()
+    left_out: int = 0
     flow: Flow = field(default_factory=Flow)
 
     def values(self) -> dict[str, object]:

@@ -25,7 +25,7 @@ class Options:
     wherever they turn up, like ``key``. ``for_command``: whose requests are waited for is known, and
     that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
     ``limits`` say when a long recording goes on in another segment; a power failure costs
-    what came in the last ``sync_ns``.
+    what came in the last ``sync_ns``. ``only`` are the channels whose frames are kept, if not all are.
     """
 
     output: str | os.PathLike[str]
@@ -52,6 +52,7 @@ class Options:
     strict_hosts: bool = False
     limits: Limits = field(default_factory=Limits)
     sync_ns: int = SECOND_NS
+    only: tuple[str, ...] = ()
     patience: Patience = field(default_factory=Patience)
 
     @property

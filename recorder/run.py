@@ -22,6 +22,7 @@ from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.meters import Meters, flow_of, metrics_of
 from tickdeck.recorder.metrics_desk import MetricsDesk, MetricsPort
 from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
+from tickdeck.recorder.only import Only
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.quietlogs import redacted_logs
@@ -77,6 +78,7 @@ class Recorder:
         self._proxy: Proxy | None = None
         self._outside: TickdeckError | None = None
         self._recording: Recording | Rotation | None = None
+        self._only = Only(options.only, dialect.indexer) if options.only else None
         self._intake: Intake | None = None
         self.keeps_at_end = True
         """Whether the end of the recording is a reason to keep what a ring holds."""
@@ -95,6 +97,12 @@ class Recorder:
     def by_name(self) -> tuple[str, ...]:
         """The origins of the vendor, and of the upstreams given: whoever asks for one by name asks for us."""
         return (*self._dialect.origins, self._http, self._ws)
+
+    @property
+    def _note(self) -> str:
+        """The user's, and that frames are missing, if they are."""
+        left_out = f"only {', '.join(self._options.only)}: frames without an event on it were left out"
+        return "; ".join(filter(None, (self._options.note, left_out if self._options.only else "")))
 
     def fail(self, error: TickdeckError) -> None:
         """End the recording soon, for a reason from outside, which `run` raises; nothing recorded leaves no file."""
@@ -119,6 +127,7 @@ class Recorder:
                 meters=self._meters,
                 on_failure=lambda error: self.request_stop(),
                 rotation=recording if isinstance(recording, Rotation) else None,
+                only=self._only,
             )
             try:
                 failure = await self._record(intake, recording)
@@ -138,7 +147,7 @@ class Recorder:
             epoch_ns=epoch_ns,
             dialect=options.dialect,
             origins=self._origins,
-            note=options.note,
+            note=self._note,
             tool=f"tickdeck {version('tickdeck')}",
             program=options.program,
         )
@@ -303,6 +312,7 @@ class Recorder:
         verdict = NO_EVENTS if quiet else NO_REQUEST if unreached else ""
         return Report(
             path=recording.pattern if isinstance(recording, Rotation) else os.fspath(self._options.output),
+            left_out=0 if self._only is None else self._only.left_out,
             segments=recording.names if isinstance(recording, Rotation) else (),
             sealed=sealed,
             frames=counts.frames,

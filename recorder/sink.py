@@ -16,6 +16,7 @@ from tickdeck.dialects.base import Learner
 from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.meters import Meters
+from tickdeck.recorder.only import Only
 from tickdeck.recorder.rotation import Rotation
 
 
@@ -41,8 +42,10 @@ class Intake:
         meters: Meters | None = None,
         on_failure: Callable[[StorageError], None] = lambda error: None,
         rotation: Rotation | None = None,
+        only: Only | None = None,
     ) -> None:
-        """``rotation`` is the sink itself, where it is one in segments."""
+        """``rotation`` is the sink itself, where it is one in segments; ``only`` leaves frames out."""
+        self._only = only
         self._rotation = rotation
         self._sink = sink
         self._clock = clock
@@ -81,7 +84,8 @@ class Intake:
 
     def frames(self, track: int, sender: Sender, messages: Sequence[Message]) -> None:
         """What one side of a track said."""
-        self._keep(self._capture.frames(track, sender, messages))
+        kept = messages if self._only is None else self._only.kept(sender, messages)
+        self._keep(self._capture.frames(track, sender, kept))
 
     def passed_on(self, track: int, messages: Sequence[Message]) -> None:
         """What the service said on a track has been handed to whom it is for."""

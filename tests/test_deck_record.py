@@ -43,6 +43,7 @@ FLAGS = {
     "ring_ns": None,
     "force": False,
     "sync_ns": 10**9,
+    "only": (),
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 from tickdeck import MockServer
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.records import Frame
 from tickdeck.dialects.synth import glimpse
 from tickdeck.making import make_cassette
 from tickdeck.recording import record_options
@@ -176,3 +177,26 @@ def test_an_eviction_reaches_the_bot_as_it_came_and_is_told_plainly(tape, tmp_pa
     assert (json.loads(message)[0]["status"], code) == ("max_connections", "1008"), done.stderr
     assert "socket 0 (stocks) was dropped by the vendor (Maximum number of websocket" in done.stderr
     assert "another connection with this key was made to the market" in done.stderr
+
+
+LISTENS = """
+import json, os
+from websockets.sync.client import connect
+with connect(os.environ["POLYGON_WS_URL"]) as socket:
+    for words in (("auth", "any"), ("subscribe", "T.*,Q.*")):
+        socket.send(json.dumps(dict(zip(("action", "params"), words))))
+    print(sum('"ev":"Q"' in message for message in socket))
+"""
+
+
+def test_only_some_channels_are_kept_and_the_bot_is_given_them_all(tape, tmp_path):
+    with MockServer(tape, speed="max", at_end="close") as vendor:
+        done = record(vendor, tmp_path / "x.cassette", sys.executable, "-c", LISTENS, flags=["--only", "T.*"])
+    assert int(done.stdout) > 0, done.stderr
+    assert "left out" in done.stderr
+    with open_cassette(tmp_path / "x.cassette") as cassette:
+        assert cassette.header.note == "only T.*: frames without an event on it were left out"
+        (track,) = cassette.survey.tracks.values()
+        kept = [record.payload for record in cassette.records() if isinstance(record, Frame)]
+    assert [change.channel for change in track.holdings] == ["T.*", "Q.*"]
+    assert all(b'"ev":"T"' in payload for payload in kept if b'"sym"' in payload)
