@@ -25,7 +25,7 @@ class Signals:
             signal.signal(number, self._arrived)
         return self
 
-    def on(self, name: str, call: Callable[[], None]) -> None:
+    def on(self, name: str, call: Callable[[], object]) -> None:
         """Have a signal call something, in the event loop; where the system has no such signal nothing does."""
         if (number := getattr(signal, name, None)) is not None:
             self._before.setdefault(number, signal.getsignal(number))

@@ -14,8 +14,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tickdeck.cassette.errors import StorageError, UsageError
 from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
-from tickdeck.recorder.metrics_desk import METRICS_PATH, MetricsDesk
 from tickdeck.recorder.notices import Listening, Notify
+from tickdeck.recorder.own_pages import OwnPages
 from tickdeck.recorder.rest_proxy import RestProxy, as_it_came
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.socket_proxy import SocketProxy
@@ -42,9 +42,9 @@ class Proxy:
         feed_of: Callable[[str], str],
         advice: Callable[[bytes], tuple[str, str] | None] = lambda words: None,
         notify: Notify,
-        metrics: MetricsDesk | None = None,
+        pages: OwnPages | None = None,
     ) -> None:
-        self._metrics = metrics
+        self._pages = pages
         self.asked = 0
         """Requests that came, handshakes among them."""
         self._upstream = upstream
@@ -106,7 +106,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """A client that leaves (its handler is cancelled) ends the wait for the vendor, not the keeping."""
-        self.asked += self._metrics is None or request.path != METRICS_PATH
+        self.asked += not self._is_ours(request)
         work = asyncio.create_task(self._answer(request))
         self._busy.add(work)
         work.add_done_callback(self._busy.discard)
@@ -117,12 +117,15 @@ class Proxy:
             await work
             raise
 
+    def _is_ours(self, request: web.Request) -> bool:
+        return self._pages is not None and self._pages.has(request.path)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             if not request.raw_path.startswith("/"):
                 return web.Response(status=400, text="a request line names a path here, not an address\n")
-            if self._metrics is not None and request.path == METRICS_PATH:
-                return self._metrics.answer(request)
+            if self._pages is not None and self._is_ours(request):
+                return self._pages.answer(request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._sockets.handle(request)
             return await self._rest.handle(request)

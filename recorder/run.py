@@ -20,10 +20,10 @@ from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.meters import Meters, flow_of, metrics_of
-from tickdeck.recorder.metrics_desk import MetricsDesk, MetricsPort
 from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
 from tickdeck.recorder.only import Only
 from tickdeck.recorder.options import Options
+from tickdeck.recorder.own_pages import OwnPages, OwnPort
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.quietlogs import redacted_logs
 from tickdeck.recorder.rest_client import fetch
@@ -83,11 +83,15 @@ class Recorder:
         self.keeps_at_end = True
         """Whether the end of the recording is a reason to keep what a ring holds."""
 
-    def request_keep(self) -> None:
-        """Keep what the ring holds now, as segments that are not removed any more."""
-        if isinstance(self._recording, Rotation) and self._intake is not None:
-            self._intake.turn()
-            self.notify(Kept(self._recording.keep()))
+    def request_keep(self) -> tuple[str, ...] | None:
+        """Keep what the ring holds now, as segments that are not removed any more; ``None`` without a ring."""
+        rotation = self._recording
+        if not isinstance(rotation, Rotation) or rotation.limits.ring_ns is None or self._intake is None:
+            return None
+        self._intake.turn()
+        kept = rotation.keep()
+        self.notify(Kept(kept))
+        return kept
 
     def request_stop(self) -> None:
         """End the recording soon: sockets are closed, the cassette is sealed."""
@@ -172,11 +176,12 @@ class Recorder:
     async def _record(self, intake: Intake, recording: Recording | Rotation) -> TickdeckError | None:
         """Until the first of these is over: the work, the time, the wish to go on."""
         failure: TickdeckError | None = None
-        desk = MetricsDesk(
+        pages = OwnPages(
             lambda: metrics_of(intake.counts, recording.stats, self._meters, self._redactor.redactions),
             host=self._options.listen_host,
+            keep=self.request_keep,
         )
-        port = MetricsPort(desk)
+        port = OwnPort(pages)
         upstream = Upstream(self._ways, clock=self._clock, trust_env=self._options.trust_env)
         tasks = [
             asyncio.create_task(self._stopping.wait()),
@@ -198,7 +203,7 @@ class Recorder:
                     feed_of=self._dialect.feed_of,
                     advice=self._dialect.advice,
                     notify=self.notify,
-                    metrics=desk,
+                    pages=pages,
                 )
                 self.notify(await proxy.start(self._options.listen_host, self._options.listen_port))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -259,6 +260,35 @@ def test_a_ring_is_kept_at_a_signal_and_goes_on(vendor, tmp_path):
         deck.communicate(timeout=30)
     assert deck.returncode == 0
     assert numbers([tmp_path / "day-*.cassette"]) == [0, 1]
+
+
+def keep(listening, method="POST"):
+    request = urllib.request.Request(f"{listening['http']}/__tickdeck/keep", method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read().decode()
+
+
+@pytest.mark.parametrize("ring", [True, False])
+def test_a_ring_is_kept_when_the_control_says_so(vendor, tmp_path, ring):
+    flags = (*(("--ring", "1h") if ring else ()), "--listen", ":0", "--json")
+    with subprocess.Popen(
+        words(vendor, tmp_path / "day.cassette", *flags), stdout=subprocess.PIPE, text=True
+    ) as deck:
+        listening = json.loads(deck.stdout.readline())
+        urllib.request.urlopen(f"{listening['http']}/v1/marketstatus/now?apiKey=any&number=0").read()
+        status, said = keep(listening)
+        if ring:
+            assert (status, said["segments"]) == (200, ["day-0001.cassette", "day-0002.cassette"])
+        else:
+            assert (status, "record with --ring" in said) == (409, True)
+        assert keep(listening, "GET")[0] == 405
+        deck.send_signal(signal.SIGINT)
+        deck.communicate(timeout=30)
+    assert numbers([tmp_path / "day*.cassette"]) == [0]
 
 
 def test_an_existing_cassette_is_replaced_only_when_told_so_and_only_once_the_new_one_is_sealed(
