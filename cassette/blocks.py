@@ -208,6 +208,11 @@ def claimed_kind(source: ByteSource, position: int) -> int | None:
     return int.from_bytes(kind, "little") if len(kind) == 2 else None
 
 
+def claimed_length(head: bytes) -> int:
+    """The bytes of payload that the head of a block promises."""
+    return int(_HEAD.unpack_from(head)[3])
+
+
 def scan(source: ByteSource, position: int, end: int | None = None) -> Iterator[Block | Damage]:
     """Every sound block from ``position`` on and, between them, what is not one; in order, without a hole."""
     stop = source.size if end is None else end

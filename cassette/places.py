@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from glob import glob
 from pathlib import Path
 
+from tickdeck.cassette.blocks import HEAD_SIZE, OPENING_SIZE, claimed_length
 from tickdeck.cassette.disk import FileBytes
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.segments import Segment
@@ -42,12 +43,17 @@ def find(path: Path) -> Path:
 def expand(pattern: Path) -> list[Path]:
     """The cassettes that a path with ``*`` stands for, sealed or not, by name; any other path is itself.
 
-    UsageError when it stands for none.
+    A recording that was killed before its header was written is none yet: the segment before it is the last one.
+    UsageError when the pattern stands for no cassette.
     """
     if "*" not in str(pattern) or os.path.exists(pattern):
         return [pattern]
     found = map(Path, {*glob(str(pattern)), *glob(str(part_of(pattern)))})
-    cassettes = {path.with_name(path.name.removesuffix(PART)) for path in found if not _is_segment(path)}
+    cassettes = {
+        path.with_name(path.name.removesuffix(PART))
+        for path in found
+        if not _is_segment(path) and (not path.name.endswith(PART) or _has_begun(path))
+    }
     if not cassettes:
         raise UsageError(f"no cassette matches {pattern}")
     return sorted(cassettes)
@@ -56,6 +62,17 @@ def expand(pattern: Path) -> list[Path]:
 def _is_segment(path: Path) -> bool:
     beside, _, number = path.name.rpartition(".w")
     return beside.endswith(PART) and number.isdecimal()
+
+
+def _has_begun(part: Path) -> bool:
+    """Whether the header of a recording is there, whole."""
+    try:
+        with part.open("rb") as file:
+            head = file.read(OPENING_SIZE + HEAD_SIZE)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return True  # whoever opens it says what is wrong
+    return len(head) == OPENING_SIZE + HEAD_SIZE and size >= len(head) + claimed_length(head[OPENING_SIZE:])
 
 
 def open_segments(part: Path, held: ExitStack) -> list[Segment]:
