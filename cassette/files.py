@@ -1,283 +1,28 @@
-"""Cassettes on disk: create and append, seal, open, recover, verify. The only door to the file system.
-
-While it is recorded, ``x.cassette`` is ``x.cassette.part``, created exclusively and
-locked, with one write-ahead segment beside it for each chunk that is not in it yet
-(``x.cassette.part.w000017``). Sealing gives it its name without replacing anything.
-"""
+"""Cassettes on disk: open, recover and verify them. `tickdeck.cassette.recording` is where they are written."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tickdeck.cassette.chain import chain
-from tickdeck.cassette.compression import LEVEL
-from tickdeck.cassette.disk import (
-    DISK,
-    Disk,
-    FileBytes,
-    is_locked,
-    rename_without_replacing,
-    storing,
-    write_all,
-)
+from tickdeck.cassette.disk import FileBytes, is_locked
 from tickdeck.cassette.errors import FormatError, StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
-from tickdeck.cassette.places import PART, expand, find, open_segments, part_of, segments_of
+from tickdeck.cassette.places import PART, expand, find, open_segments, part_of
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.reader import Cassette, open_sealed, open_unsealed
-from tickdeck.cassette.records import Frame, Header, Record
+from tickdeck.cassette.recording import Recording, indexer_of
+from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.recovering import Loss, Salvager
-from tickdeck.cassette.spool import SYNC_SECONDS, OpenSegment, Spool
-from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.verify import Verification, VerifyReport
-from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
 
 _T = TypeVar("_T")
-
-
-def indexer_of(dialect: str) -> Indexer:
-    """The indexer of a dialect, by name."""
-    from tickdeck.dialects import find
-
-    return find(dialect).indexer
-
-
-@dataclass(slots=True)
-class Stats:
-    """What a recording has taken so far: ``bytes`` of rows; ``pauses`` are waits for a slow disk.
-
-    ``pending`` chunks are full and not in the file, the open one has ``open_rows``;
-    ``raw_bytes`` of rows are in the file, in ``written_bytes`` of chunks.
-    """
-
-    records: int = 0
-    frames: int = 0
-    bytes: int = 0
-    chunks: int = 0
-    pauses: int = 0
-    paused_seconds: float = 0.0
-    pending: int = 0
-    most_pending: int = 0
-    open_rows: int = 0
-    open_bytes: int = 0
-    raw_bytes: int = 0
-    written_bytes: int = 0
-
-
-class Recording:
-    """A cassette being recorded. One thread at a time may append."""
-
-    def __init__(
-        self, path: Path, encoder: Encoder, spool: Spool, *, disk: Disk, write_ahead: bool, replace: bool
-    ):
-        self.path = path
-        self.part = part_of(path)
-        self.header = encoder.header
-        self._encoder = encoder
-        self._spool = spool
-        self._disk = disk
-        self._write_ahead = write_ahead
-        self._replace = replace
-        self._error: TickdeckError | None = None
-        self._closed = False
-        self._stats = Stats()
-
-    @classmethod
-    def create(
-        cls,
-        path: str | os.PathLike[str],
-        header: Header,
-        *,
-        redactor: Scrubber,
-        indexer: Indexer | None = None,
-        replace: bool = False,
-        write_ahead: bool = True,
-        continues: bool = False,
-        level: int = LEVEL,
-        sync_s: float = SYNC_SECONDS,
-        opener: Disk = DISK,
-    ) -> Recording:
-        """Begin a cassette. UsageError when there is one already, StorageError when the disk refuses.
-
-        ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk. ``continues``:
-        it is a further segment, and what the redactor counted so far belongs to those before. A power failure
-        costs at most the rows of the last ``sync_s`` seconds; 0 syncs each batch before it is passed on.
-        """
-        target, disk = Path(path), opener
-        encoder = Encoder(header, redactor=redactor, continues=continues)
-        indexer = indexer or indexer_of(encoder.header.dialect)
-        opening = encoder.opening()
-        descriptor = _begin(target, opening, replace=replace, disk=disk)
-        binder = Binder(encoder.header, indexer=indexer, position=len(opening), level=level)
-        spool = Spool(
-            part_of(target), descriptor, binder=binder, disk=disk, monotonic=time.monotonic, sync_s=sync_s
-        )
-        return cls(target, encoder, spool, disk=disk, write_ahead=write_ahead, replace=replace)
-
-    @property
-    def stats(self) -> Stats:
-        """What was taken so far."""
-        stats, spool, cut = self._stats, self._spool, self._encoder.open
-        stats.chunks, stats.pending, stats.most_pending = spool.chunks, spool.pending, spool.most_pending
-        stats.raw_bytes, stats.written_bytes = spool.raw_bytes, spool.written_bytes
-        stats.open_rows, stats.open_bytes = len(cut.rows), cut.size
-        stats.paused_seconds = spool.paused_seconds
-        return stats
-
-    def append(self, records: Iterable[Record]) -> None:
-        """Keep these records: when this returns they are in the operating system's hands, and survive a kill.
-
-        One write() for the batch (and one more where a chunk ends within it). StorageError when the disk
-        refuses, now or since the last call; what was kept before stays readable.
-        """
-        self._check()
-        blocks: list[bytes] = []
-        stats = self._stats
-        try:
-            for record in records:
-                block, full = self._encoder.add(record)
-                if full is not None:
-                    self._flush(blocks, full.number)
-                    self._hand_over(full)
-                    blocks = []
-                blocks.append(block)
-                stats.records += 1
-                stats.frames += type(record) is Frame
-                stats.bytes += len(block)
-        finally:
-            self._flush(blocks, self._encoder.open.number)
-
-    def freeze(self) -> None:
-        """Nothing is appended any more, here: it can be sealed by another thread."""
-        self._encoder.freeze()
-
-    def seal(self) -> Survey:
-        """Finish the cassette and give it its name; returns what it holds."""
-        self._check()
-        last = self._encoder.cut()
-        if last.rows:
-            self._hand_over(last)
-        self._closed = True
-        self._spool.finish()
-        try:
-            if self._spool.error is not None:
-                raise self._spool.error
-            survey = self._spool.end(self._encoder.redactions)
-        finally:
-            self._spool.close()
-        self._take_name()
-        return survey
-
-    def abandon(self) -> None:
-        """Stop here: what was appended stays under the name with ``.part``, for reading and for `recover`."""
-        if not self._closed:
-            self._closed = True
-            self._spool.finish()
-            with suppress(StorageError):  # all that can be kept is kept
-                self._spool.close()
-
-    def _check(self) -> None:
-        if self._closed:
-            raise UsageError(f"{self.path.name} is not being recorded any more")
-        error = self._error or self._spool.error
-        if error is not None:
-            raise error
-
-    def _flush(self, blocks: list[bytes], number: int) -> None:
-        if not self._write_ahead or not blocks or self._error is not None:
-            return
-        path = self.part.with_name(f"{self.part.name}.w{number:06d}")
-        segment = self._spool.current
-        try:
-            with storing(path):
-                if segment is None:
-                    segment = self._spool.current = OpenSegment(path, self._disk.create(path))
-                    blocks = [self._encoder.segment_opening(number), *blocks]
-                write_all(self._disk, segment.descriptor, b"".join(blocks))
-        except StorageError as error:
-            # A row may be cut off now, and nothing may follow it.
-            self._error = error
-            raise
-        segment.dirty = True
-        if not self._spool.sync_s:
-            self._spool.sync_rows()
-
-    def _hand_over(self, cut: Cut) -> None:
-        # The thread closes the segment when the chunk is on disk: from here on it is not the current one.
-        segment, self._spool.current = self._spool.current, None
-        self._stats.pauses += self._spool.put(cut, segment)
-
-    def _take_name(self) -> None:
-        with storing(self.path):
-            if self._replace:
-                self._disk.replace(self.part, self.path)
-            else:
-                _rename(self._disk, self.part, self.path)
-            self._disk.sync_folder(self.path.parent)
-
-
-def _rename(disk: Disk, part: Path, path: Path) -> None:
-    try:
-        rename_without_replacing(disk, part, path)
-    except FileExistsError as error:
-        raise UsageError(
-            f"{path.name} appeared while it was recorded; the recording is whole: rename {part.name}"
-        ) from error
-
-
-def _begin(path: Path, opening: bytes, *, replace: bool, disk: Disk) -> int:
-    """The descriptor of a new recording's file, with its opening on disk."""
-    part = part_of(path)
-    if os.path.isdir(path):
-        raise UsageError(f"{path.name} is a folder")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UsageError(f"{path.name} is not a file that a cassette could replace")
-    if os.path.lexists(path) and not replace:
-        raise UsageError(f"{path.name} exists already; choose another name, or remove it first")
-    _clear_leftovers(path, part, disk)
-    try:
-        with storing(part):
-            descriptor = disk.create(part)
-    except StorageError as error:
-        if isinstance(error.__cause__, FileExistsError):
-            raise UsageError(_taken(part)) from error
-        raise
-    try:
-        with storing(part):
-            disk.lock(descriptor)
-            write_all(disk, descriptor, opening)
-            disk.sync(descriptor)
-            disk.sync_folder(part.parent)
-    except StorageError:
-        disk.close(descriptor)
-        part.unlink(missing_ok=True)
-        raise
-    return descriptor
-
-
-def _clear_leftovers(path: Path, part: Path, disk: Disk) -> None:
-    """A recorder killed while it named the sealed file leaves a second name of it. Rows are never removed."""
-    if os.path.exists(path) and os.path.exists(part) and path.samefile(part):
-        with storing(part):
-            disk.unlink(part)
-    if not os.path.exists(part) and (left := segments_of(part)):
-        raise UsageError(f"{left[0].name} is left from a recording that is gone; move it away first")
-
-
-def _taken(part: Path) -> str:
-    if is_locked(part):
-        return f"{part.name} is being recorded by another process"
-    return (
-        f"{part.name} exists, a recording that was not sealed;"
-        f" `tickdeck recover {part.name} -o FILE` saves it, then remove it"
-    )
 
 
 def open_cassette(path: str | os.PathLike[str], *, indexer: Indexer | None = None) -> Cassette:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tickdeck.cassette.files import Recording
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.redaction import NO_PLACES, Redactor, SecretPlaces
 from tickdeck.cassette.survey import Survey

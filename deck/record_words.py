@@ -154,6 +154,12 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "quiet": lambda notice: f"{notice.market}: no event for {_span(notice.seconds)}",
     "lost": lambda n: f"{n.market}: connection lost ({n.reason}), next attempt in {_span(n.retry_seconds)}",
     "gap": lambda notice: f"{notice.market}: gap of {_span(notice.seconds)}: {notice.reason}",
+    "stood_still": lambda n: (
+        f"the recorder stood still for {_span(n.seconds)}; what came meanwhile is stamped late"
+    ),
+    "clock_moved": lambda n: (
+        f"the wall clock moved by {n.seconds:+.1f} s; the cassette's own clock went on, and both are noted on it"
+    ),
     "kept": lambda n: f"kept: {_some(n.segments)}" if n.segments else "nothing to keep yet",
     "other_host": lambda n: (
         f"{n.host} is no host of the vendor: {'let through unseen' if n.passed else 'refused'}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.files import Recording
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Header, HeaderPairs, Record, Sender
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.mockserver.clock import Clock

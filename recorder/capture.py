@@ -102,9 +102,9 @@ class Capture:
         self._next_seq = 0
         self._next_anchor_ns = start_ns
 
-    def anchors(self, now_ns: int, *, wall_ns: int) -> list[Record]:
-        """The wall clock, at the start and once a minute: empty when none is due."""
-        if now_ns < self._next_anchor_ns:
+    def anchors(self, now_ns: int, *, wall_ns: int, at_once: bool = False) -> list[Record]:
+        """The wall clock, at the start, once a minute, and ``at_once``: empty when none is due."""
+        if now_ns < self._next_anchor_ns and not at_once:
             return []
         self._next_anchor_ns = now_ns + ANCHOR_EVERY_NS
         return [Anchor(self._seq(), self._offset(now_ns), wall_ns)]

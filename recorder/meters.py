@@ -20,7 +20,7 @@ from tickdeck.watch.exposition import Family, counter, gauge, histogram
 from tickdeck.watch.spans import Spans
 
 if TYPE_CHECKING:
-    from tickdeck.cassette.files import Stats
+    from tickdeck.cassette.recording import Stats
 
 PLACEHOLDERS: Final = 100
 """So many are told one by one, those that came first; the rest together."""

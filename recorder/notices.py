@@ -34,6 +34,22 @@ class Listening(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class StoodStill(Notice):
+    """The recorder could do nothing for so long: what came meanwhile is stamped when it was read."""
+
+    kind: ClassVar[str] = "stood_still"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMoved(Notice):
+    """The wall clock was set, or the machine slept: it is that much further (less, if negative) than time passed."""
+
+    kind: ClassVar[str] = "clock_moved"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Kept(Notice):
     """What a ring held is kept, in these segments."""
 

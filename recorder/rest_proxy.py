@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from tickdeck.cassette.errors import RecordingError
@@ -45,7 +45,12 @@ class RestProxy:
         body = await request.read()
         try:
             response = await self._upstream.ask(
-                request.method, request.raw_path, headers=headers, body=body, origin=origin
+                request.method,
+                request.raw_path,
+                headers=headers,
+                body=body,
+                chunked="chunked" in request.headers.get("Transfer-Encoding", "").lower(),
+                origin=origin,
             )
         except RecordingError as error:
             return unreachable(error, self._notify)
@@ -71,7 +76,10 @@ class RestProxy:
             response = web.Response(
                 status=answer.status, reason=answer.reason, headers=_fields(answer.headers), body=answer.body
             )
-            response[_AS_IT_CAME] = frozenset(name.lower() for name, _ in answer.headers)
+            names = response[_AS_IT_CAME] = frozenset(name.lower() for name, _ in answer.headers)
+            has_length = b"content-length" in names or not _has_a_body(request.method, answer.status)
+            if not has_length and request.version >= HttpVersion11:
+                response.enable_chunked_encoding()
             return response
         return await _broken(request, answer)
 
@@ -125,6 +133,11 @@ async def as_it_came(request: web.BaseRequest, response: web.StreamResponse) -> 
         for name in ("Content-Type", "Server", "Date"):
             if name.lower().encode() not in came:
                 response.headers.popall(name, None)
+
+
+def _has_a_body(method: str, status: int) -> bool:
+    """Whether such an answer is followed by a body, maybe an empty one (RFC 9112 6.3)."""
+    return method != "HEAD" and status not in (204, 304)
 
 
 async def _broken(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tickdeck.cassette.errors import StorageError, TickdeckError, UsageError
-from tickdeck.cassette.files import Recording, Stats
+from tickdeck.cassette.recording import Recording, Stats
 from tickdeck.cassette.records import Record
 
 RING_PIECES: Final = 5

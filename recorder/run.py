@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from tickdeck.cassette.disk import DISK, Disk
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.files import Recording
 from tickdeck.cassette.places import segments_of
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Header
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.clock import SECOND_NS, Clock
+from tickdeck.recorder.heartbeat import Heartbeat
 from tickdeck.recorder.meters import Meters, flow_of, metrics_of
 from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
 from tickdeck.recorder.only import Only
@@ -251,10 +252,16 @@ class Recorder:
 
     async def _tick(self, intake: Intake, recording: Recording | Rotation) -> None:
         next_ns = self._clock.now_ns()
+        heartbeat = Heartbeat(next_ns, self._clock.wall_ns())
         while True:
             next_ns += PROGRESS_EVERY_NS
             await self._clock.wait_until(next_ns)
-            intake.anchor()
+            now_ns = self._clock.now_ns()
+            said = heartbeat.beat(now_ns, self._clock.wall_ns(), due_ns=next_ns)
+            next_ns = max(next_ns, now_ns - PROGRESS_EVERY_NS)
+            for notice in said:
+                self.notify(notice)
+            intake.anchor(at_once=bool(said))
             counts = intake.counts
             self.notify(
                 Progress(

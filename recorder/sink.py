@@ -21,7 +21,7 @@ from tickdeck.recorder.rotation import Rotation
 
 
 class Sink(Protocol):
-    """What takes records and keeps them: a `tickdeck.cassette.files.Recording`, or a list in a test."""
+    """What takes records and keeps them: a `tickdeck.cassette.recording.Recording`, or a list in a test."""
 
     def append(self, records: Iterable[Record]) -> None:
         """Keep these before returning; StorageError when the disk refuses."""
@@ -67,9 +67,10 @@ class Intake:
         if (rotation := self._rotation) is not None:
             self._attempt(lambda: rotation.turn(self._capture.opened_again(now_ns), now_ns))
 
-    def anchor(self) -> None:
+    def anchor(self, *, at_once: bool = False) -> None:
         """Note the wall clock, if a minute has passed; and see whether it is time for another segment."""
-        records = self._capture.anchors(self._clock.now_ns(), wall_ns=self._clock.wall_ns())
+        now_ns, wall_ns = self._clock.now_ns(), self._clock.wall_ns()
+        records = self._capture.anchors(now_ns, wall_ns=wall_ns, at_once=at_once)
         if records:
             self._keep(records)
         else:

@@ -126,6 +126,7 @@ class Upstream:
         *,
         headers: HeaderPairs,
         body: bytes = b"",
+        chunked: bool = False,
         origin: str | None = None,
     ) -> Response:
         """The response, or what came of it until it was `cut`; RecordingError when there is none."""
@@ -134,7 +135,12 @@ class Upstream:
         try:
             async with self._cuttable():
                 response = await self._session.request(
-                    method, url, headers=fields, data=body or None, allow_redirects=False
+                    method,
+                    url,
+                    headers=fields,
+                    data=body or None,
+                    chunked=True if chunked and body else None,
+                    allow_redirects=False,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise RecordingError(f"could not reach {url.origin()}: {why(error)}") from error

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tickdeck.cassette.files import Recording, open_cassette
+from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.indexing import STATUS, Event, Holding, Index
 from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import (
     TEXT,
     Frame,

@@ -9,7 +9,8 @@ from tickdeck.cassette import disk, places, spool, writer
 from tickdeck.cassette.blocks import OPENING_SIZE, Block, Bytes, Kind, scan
 from tickdeck.cassette.disk import Disk, FileBytes, is_locked, rename_without_replacing
 from tickdeck.cassette.errors import FormatError, StorageError, UsageError
-from tickdeck.cassette.files import Recording, open_cassette, open_cassettes, recover, verify_file
+from tickdeck.cassette.files import open_cassette, open_cassettes, recover, verify_file
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Source, TrackOpened
 
 HEADER = Header(5, "letters", source=Source.SYNTHETIC)

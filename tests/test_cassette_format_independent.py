@@ -12,7 +12,8 @@ import pytest
 
 from tickdeck.cassette.codec import encode_row
 from tickdeck.cassette.compression import zstd  # the library itself, from wherever this Python has it
-from tickdeck.cassette.files import Recording, open_cassette
+from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import BodyPart, Frame, Header, Interaction, Sender, TrackOpened
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures").glob("*.cassette"))

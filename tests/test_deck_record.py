@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -246,3 +247,30 @@ def test_a_thread_that_packs_chunks_lets_frames_pass_soon() -> None:
         assert sys.getswitchinterval() == pytest.approx(TURN_S)
     finally:
         sys.setswitchinterval(before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+def test_a_recorder_that_was_stopped_and_goes_on_says_so_and_loses_nothing(vendor, tmp_path):
+    output = tmp_path / "day.cassette"
+    with subprocess.Popen(
+        arguments(vendor, output, "--listen", ":0", "--json"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        url = f"{json.loads(process.stdout.readline())['http']}/v1/marketstatus/now?apiKey={KEY}"
+        urllib.request.urlopen(url, timeout=10).read()
+        process.send_signal(signal.SIGSTOP)
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            nobody.settimeout(4.5)  # a wait that nothing ends: it has to stand still for some seconds
+            with pytest.raises(TimeoutError):
+                nobody.accept()
+        process.send_signal(signal.SIGCONT)
+        line = next(line for line in map(json.loads, process.stdout) if line["kind"] == "stood_still")
+        assert line["seconds"] >= 3
+        urllib.request.urlopen(url, timeout=10).read()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    with open_cassette(output) as cassette:
+        assert len(list(cassette.interactions())) == 2
+        assert cassette.survey.anchors >= 2

@@ -12,7 +12,7 @@ from tickdeck.cassette.files import open_cassette, recover, verify_file
 RECORDER = """
 import sys
 from itertools import count
-from tickdeck.cassette.files import Recording
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Frame, Header, Sender
 
 class Door:
@@ -60,7 +60,8 @@ from pathlib import Path
 from tickdeck.cassette import writer
 from tickdeck.cassette.disk import Disk
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.files import Recording, open_cassettes, recover
+from tickdeck.cassette.files import open_cassettes, recover
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.places import expand
 from tickdeck.cassette.records import Frame, Header, Sender, TrackOpened
 from tickdeck.recorder.rotation import Limits, Rotation

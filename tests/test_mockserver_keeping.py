@@ -15,8 +15,9 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tickdeck.cassette.errors import StorageError, UsageError
-from tickdeck.cassette.files import Recording, open_cassette, verify_file
+from tickdeck.cassette.files import open_cassette, verify_file
 from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Frame, Interaction, Record, Sender, TrackClosed, TrackOpened
 from tickdeck.mockserver.harness import MockServer, PlainMarket
 from tickdeck.mockserver.minutes import DESK

@@ -19,8 +19,9 @@ from typing import Any, TypeAlias
 import pytest
 from urllib3.exceptions import MaxRetryError
 
-from tickdeck.cassette.files import Recording, open_cassette
+from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Interaction, Record
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.synth import glimpse

@@ -20,8 +20,9 @@ from typing import Any, TypeAlias
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from tickdeck.cassette.files import Recording, open_cassette
+from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.reader import Cassette
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Frame, Record, Sender
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.synth import glimpse

@@ -19,7 +19,8 @@ import pytest
 from tickdeck.cassette import writer
 from tickdeck.cassette.disk import Disk
 from tickdeck.cassette.errors import FormatError
-from tickdeck.cassette.files import Recording, open_cassette, recover
+from tickdeck.cassette.files import open_cassette, recover
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Sender
 
 BATCH = 4

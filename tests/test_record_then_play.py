@@ -23,7 +23,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from tickdeck.cassette.files import Recording, open_cassette, verify_file
+from tickdeck.cassette.files import open_cassette, verify_file
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import (
     PING,
     PONG,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tickdeck.cassette.files import Stats
+from tickdeck.cassette.recording import Stats
 from tickdeck.cassette.records import TEXT
 from tickdeck.recorder.capture import Counts, Exchange, Message
 from tickdeck.recorder.meters import PLACEHOLDERS, Flow, Meters, flow_of, metrics_of

@@ -232,12 +232,13 @@ async def test_what_would_lead_the_bot_past_the_recorder_is_kept_and_not_passed_
     assert (b"Alt-Svc", b'h3=":443"') in kept.response_headers
 
 
-async def test_a_chunked_answer_is_kept_whole() -> None:
+async def test_a_chunked_answer_is_kept_whole_and_stays_one_without_a_length() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n2\r\nef\r\n0\r\n\r\n"
     async with before(chunked) as desk:
         _, headers, body = await desk.get()
         kept = await desk.kept.one()
-    assert (body, headers["Content-Length"]) == (b"abcdef", "6")
+    assert (body, headers["Transfer-Encoding"]) == (b"abcdef", "chunked")
+    assert "Content-Length" not in headers
     assert (kept.body, kept.complete) == (b"abcdef", True)
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from tickdeck import MockServer
 from tickdeck.cassette.errors import StorageError
-from tickdeck.cassette.files import Recording, open_cassette, open_cassettes, verify_file
+from tickdeck.cassette.files import open_cassette, open_cassettes, verify_file
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Interaction, Profile, Record, Sender, TrackOpened
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find

@@ -14,7 +14,8 @@ import xxhash
 from websockets.sync.client import ClientConnection, connect
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.files import Recording, open_cassettes
+from tickdeck.cassette.files import open_cassettes
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Header, Record
 from tickdeck.mockserver.harness import MockServer, PlainMarket
 from tickdeck.mockserver.server import Player

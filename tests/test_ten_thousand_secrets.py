@@ -20,7 +20,8 @@ from urllib.parse import quote, unquote_to_bytes
 import pytest
 
 from tickdeck.cassette.codings import closed, opened
-from tickdeck.cassette.files import Recording, open_cassette
+from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import (
     TEXT,
     Frame,

@@ -12,7 +12,7 @@ from figures import Row, short, spread, times
 from harness import Bench
 from tapes import EPOCH_NS, Shape, trade
 from tickdeck import dialects
-from tickdeck.cassette.files import Recording
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Sender, Source, TrackOpened
 from tickdeck.cassette.redaction import Redactor
 
