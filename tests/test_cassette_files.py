@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tickdeck.cassette import disk, places, spool, writer
-from tickdeck.cassette.blocks import OPENING_SIZE, Block, Bytes, Kind, scan
+from tickdeck.cassette.blocks import OPENING_SIZE, Block, Bytes, Kind, pack_block, pack_opening, scan
 from tickdeck.cassette.disk import Disk, FileBytes, is_locked, rename_without_replacing
 from tickdeck.cassette.errors import FormatError, StorageError, UsageError
 from tickdeck.cassette.files import open_cassette, open_cassettes, recover, verify_file
+from tickdeck.cassette.header import pack_header
 from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Record, Sender, Source, TrackOpened
 
@@ -651,7 +652,8 @@ def test_several_are_opened_as_one_a_sealed_one_and_one_that_is_being_recorded(d
 def test_a_pattern_is_what_it_matches_by_name_and_segments_are_no_cassettes(tmp_path: Path) -> None:
     names = ("b.cassette", "a.cassette.part", "a.cassette.part.w000001", "c.txt", "b.cassette.part", "x.w1")
     for name in names:
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(pack_opening() + pack_block(Kind.HEADER, pack_header(Header(0))))
+    (tmp_path / "d.cassette.part").touch()  # killed before its header was written: there is nothing of it
     found = places.expand(tmp_path / "*.cassette")
     assert [path.name for path in found] == ["a.cassette", "b.cassette"]
     assert [path.name for path in places.expand(tmp_path / "*")] == [
