@@ -50,14 +50,28 @@ def open_cassettes(
     UsageError when a pattern matches nothing, and as `chain` and `open_cassette` do.
     """
     with ExitStack() as held:
-        cassettes: list[Readable] = [
-            held.enter_context(open_cassette(path, indexer=indexer))
-            for pattern in paths
-            for path in expand(Path(pattern))
-        ]
+        cassettes: list[Readable] = []
+        for pattern in paths:
+            found = [
+                held.enter_context(open_cassette(path, indexer=indexer)) for path in expand(Path(pattern))
+            ]
+            cassettes += _by_sequence(found)
         whole = chain(cassettes, order=chain_of(order))
         held.pop_all()
         return whole
+
+
+def _by_sequence(found: list[Cassette]) -> list[Cassette]:
+    """Cassettes by name, but the segments of one recording in the order in which they were recorded."""
+    first: dict[int, int] = {}
+    for at, each in enumerate(found):
+        first.setdefault(each.header.epoch_ns, at)
+
+    def place(cassette: Cassette) -> tuple[int, int]:
+        refs = cassette.chunk_refs()
+        return first[cassette.header.epoch_ns], refs[0].first_seq if refs else 0
+
+    return sorted(found, key=place)
 
 
 def _look(path: Path, look: Callable[[Path], _T]) -> _T:

@@ -80,11 +80,12 @@ class Redactor:
     by placeholder, how often it was put in which place.
     """
 
-    def __init__(self, places: SecretPlaces, *, known: Iterable[str] = ()) -> None:
+    def __init__(self, places: SecretPlaces, *, known: Iterable[str] = (), taken: Iterable[int] = ()) -> None:
+        """``taken`` are numbers of placeholders that an earlier part of the recording gave away."""
         self.redactions: dict[str, dict[str, int]] = {}
         self._places = places
         self._placeholders: dict[str, str] = {}
-        self._taken: set[int] = set()
+        self._taken: set[int] = set(taken)
         self._watched: dict[str, Spelling] = {}
         self._passing: list[str] = []
         self._probes: tuple[bytes, ...] = ()

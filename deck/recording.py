@@ -36,6 +36,8 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         raise UsageError("--listen makes a proxy, --subscribe and --get make a client; choose one")
     if flags["market"] and not flags["subscribe"]:
         raise UsageError("--market goes with --subscribe; a proxy records what the bot connects to")
+    if flags["force"] and flags["append"]:
+        raise UsageError("-f replaces what is there and --append goes on in it; choose one")
     if client and command:
         raise UsageError(
             "a command is recorded through a proxy, --subscribe and --get make a client; choose one"
@@ -65,6 +67,7 @@ def record_options(flags: Mapping[str, Any], *, command: Sequence[str] = ()) -> 
         for_command=bool(command),
         strict_hosts=flags["strict_hosts"],
         replace=flags["force"],
+        append=flags["append"],
         sync_ns=flags["sync_ns"],
         only=tuple(name.strip() for given in flags["only"] for name in given.split(",")),
         limits=_limits(flags),

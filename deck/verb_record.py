@@ -74,6 +74,7 @@ TAKES_IT: Final = (
     show_default=True,
     help="What a power failure may cost; 0 waits for the disk each time.",
 )
+@click.option("--append", is_flag=True, help="Go on in a further segment of the recording that is there.")
 @click.option(
     "-f", "--force", is_flag=True, help="Replace a cassette that is there, once the new one is sealed."
 )

@@ -89,17 +89,28 @@ class Counts:
     gaps: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The next sequence, and how many tracks and interactions there were."""
+
+    seq: int = 0
+    tracks: int = 0
+    interactions: int = 0
+
+
 class Capture:
     """The one source of sequence numbers, offsets, track and interaction numbers of a recording."""
 
-    def __init__(self, *, start_ns: int, learner: Callable[[], Learner]) -> None:
+    def __init__(self, *, start_ns: int, learner: Callable[[], Learner], after: Numbers = Numbers()) -> None:
+        """``after``: the numbers that an earlier part of the recording has used up."""
         self.counts = Counts()
+        self._after = after
         self._start_ns = start_ns
         self._new_learner = learner
         self._learners: dict[int, Learner] = {}
         self._known: dict[str, str] = {}
         self._open: dict[int, TrackOpened] = {}
-        self._next_seq = 0
+        self._next_seq = after.seq
         self._next_anchor_ns = start_ns
 
     def anchors(self, now_ns: int, *, wall_ns: int, at_once: bool = False) -> list[Record]:
@@ -111,7 +122,7 @@ class Capture:
 
     def track_opened(self, now_ns: int, opening: Opening) -> TrackOpened:
         """A connection was made; the record carries its number."""
-        track = self.counts.tracks
+        track = self._after.tracks + self.counts.tracks
         self.counts.tracks += 1
         self.counts.tracks_open += 1
         self._learners[track] = self._new_learner()
@@ -175,7 +186,7 @@ class Capture:
             offset_ns=self._offset(exchange.started_ns),
             first_byte_ns=self._offset(exchange.first_byte_ns),
             end_ns=self._offset(exchange.end_ns),
-            interaction=self.counts.interactions,
+            interaction=self._after.interactions + self.counts.interactions,
             method=exchange.method,
             url=exchange.url,
             status=exchange.status,

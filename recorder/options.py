@@ -26,6 +26,7 @@ class Options:
     that none came is a verdict; with ``strict_hosts`` it gets to the vendor only.
     ``limits`` say when a long recording goes on in another segment; a power failure costs
     what came in the last ``sync_ns``. ``only`` are the channels whose frames are kept, if not all are.
+    With ``append`` a recording that is there goes on, in a further segment.
     """
 
     output: str | os.PathLike[str]
@@ -53,6 +54,7 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     sync_ns: int = SECOND_NS
     only: tuple[str, ...] = ()
+    append: bool = False
     patience: Patience = field(default_factory=Patience)
 
     @property

@@ -72,10 +72,11 @@ class Rotation:
     begin: Callable[[Path], Recording]
     removes: Callable[[Path], None]
     now_ns: int
+    last_number: int = 0
+    """Of the segments that are there already."""
     segments: list[Segment] = field(default_factory=list)
     """Those that are there; the last one is being written."""
     _open: Segment = field(init=False)
-    _number: int = 0
     _past: Stats = field(default_factory=Stats)
 
     def __post_init__(self) -> None:
@@ -161,7 +162,7 @@ class Rotation:
         return self.segments
 
     def _next(self, now_ns: int) -> None:
-        number = self._number + 1
+        number = self.last_number + 1
         path = self.output.with_name(f"{self.output.stem}-{number:0{DIGITS}d}{self.output.suffix}")
         try:
             recording = self.begin(path)
@@ -169,7 +170,7 @@ class Rotation:
             if not self.segments:
                 raise
             raise StorageError(f"there can be no next segment: {error}") from error
-        self._number = number
+        self.last_number = number
         self._open = Segment(recording, now_ns)
         self.segments.append(self._open)
 

@@ -18,7 +18,9 @@ from tickdeck.cassette.records import Header
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
+from tickdeck.recorder.capture import Numbers
 from tickdeck.recorder.clock import SECOND_NS, Clock
+from tickdeck.recorder.continuing import Before, before
 from tickdeck.recorder.heartbeat import Heartbeat
 from tickdeck.recorder.meters import Meters, flow_of, metrics_of
 from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
@@ -60,7 +62,9 @@ class Recorder:
         self._meters = Meters()
         known = (*options.secrets, *([options.key] if options.key else []))
         self._dialect = dialect = find(options.dialect)
-        self._redactor = Redactor(dialect.places, known=known)
+        self._before = before(Path(options.output)) if options.append else None
+        taken = () if self._before is None else self._before.placeholders
+        self._redactor = Redactor(dialect.places, known=known, taken=taken)
         self._http = origin(options.upstream_http or dialect.upstream_http, schemes=("http", "https"))
         self._ws = origin(options.upstream_ws or dialect.upstream_ws(options.feed), schemes=("ws", "wss"))
         # The same service may call itself by another of its names in its answers.
@@ -122,7 +126,13 @@ class Recorder:
         """
         with redacted_logs(self._redactor.clean_text):
             start_ns, wall_ns = self._clock.now_ns(), self._clock.wall_ns()
-            recording = self._recording = self._begin(start_ns, wall_ns)
+            earlier = self._before
+            recording = self._recording = self._begin(
+                start_ns, wall_ns if earlier is None else earlier.epoch_ns
+            )
+            if earlier is not None:
+                # The wall clock says how long nobody recorded; but no offset lies before the last one.
+                start_ns -= max(wall_ns - earlier.epoch_ns, earlier.last_offset_ns + 1)
             intake = self._intake = Intake(
                 recording,
                 self._clock,
@@ -133,6 +143,7 @@ class Recorder:
                 on_failure=lambda error: self.request_stop(),
                 rotation=recording if isinstance(recording, Rotation) else None,
                 only=self._only,
+                after=_numbers(earlier),
             )
             try:
                 failure = await self._record(intake, recording)
@@ -163,15 +174,20 @@ class Recorder:
                 header,
                 redactor=self._redactor,
                 replace=options.replace,
-                continues=options.limits.any,
+                continues=options.limits.any or options.append,
                 sync_s=options.sync_ns / SECOND_NS,
                 opener=self._disk,
             )
 
-        if not options.limits.any:
+        if not options.limits.any and self._before is None:
             return begin(options.output)
         return Rotation(
-            Path(options.output), options.limits, begin=begin, removes=self._disk.unlink, now_ns=now_ns
+            Path(options.output),
+            options.limits,
+            begin=begin,
+            removes=self._disk.unlink,
+            now_ns=now_ns,
+            last_number=0 if self._before is None else self._before.segment,
         )
 
     async def _record(self, intake: Intake, recording: Recording | Rotation) -> TickdeckError | None:
@@ -349,3 +365,7 @@ class Recorder:
         said = cleaned(notice, self._redactor.clean_text)
         _LOG.debug("%s %s", said.kind, said.values())
         self._tell(said)
+
+
+def _numbers(earlier: Before | None) -> Numbers:
+    return Numbers() if earlier is None else Numbers(earlier.next_seq, earlier.tracks, earlier.interactions)

@@ -13,7 +13,7 @@ from typing import Protocol
 from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.records import Record, Sender
 from tickdeck.dialects.base import Learner
-from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Opening
+from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Numbers, Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.meters import Meters
 from tickdeck.recorder.only import Only
@@ -43,13 +43,14 @@ class Intake:
         on_failure: Callable[[StorageError], None] = lambda error: None,
         rotation: Rotation | None = None,
         only: Only | None = None,
+        after: Numbers = Numbers(),  # noqa: B008 - it is frozen
     ) -> None:
         """``rotation`` is the sink itself, where it is one in segments; ``only`` leaves frames out."""
         self._only = only
         self._rotation = rotation
         self._sink = sink
         self._clock = clock
-        self._capture = Capture(start_ns=start_ns, learner=learner)
+        self._capture = Capture(start_ns=start_ns, learner=learner, after=after)
         self._clean = clean
         self._on_failure = on_failure
         self.failure: StorageError | None = None

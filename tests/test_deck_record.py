@@ -43,6 +43,7 @@ FLAGS = {
     "rotations": (),
     "ring_ns": None,
     "force": False,
+    "append": False,
     "sync_ns": 10**9,
     "only": (),
 }

@@ -147,7 +147,14 @@ def test_a_recording_that_is_over_ends_the_command(vendor, tmp_path):
 
 
 def test_a_command_and_a_client_are_one_too_many():
-    flags = {"subscribe": ("T.A",), "gets": (), "listen": None, "market": None}
+    flags = {
+        "subscribe": ("T.A",),
+        "gets": (),
+        "listen": None,
+        "market": None,
+        "force": False,
+        "append": False,
+    }
     with pytest.raises(UsageError, match="a command is recorded through a proxy"):
         record_options(flags, command=("true",))
 

@@ -345,3 +345,51 @@ def test_a_pattern_that_matches_nothing_is_a_usage_error(tmp_path):
             [*TICKDECK, verb, str(tmp_path / "day-*.cassette")], capture_output=True, text=True, timeout=60
         )
         assert (done.returncode, "no cassette matches" in done.stderr) == (2, True)
+
+
+def test_a_recording_goes_on_in_a_further_segment_and_is_one_with_it(vendor, tmp_path):
+    output, pattern = tmp_path / "day.cassette", tmp_path / "day*.cassette"
+    around(vendor, output, asks=3)
+    around(vendor, output, "--append", asks=2)
+    around(vendor, output, "--append", "--rotate", "1KiB", asks=4)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names[:2] == ["day-0002.cassette", "day-0003.cassette"]
+    assert names[-1] == "day.cassette"
+    with open_cassettes([pattern]) as whole:
+        records = list(whole.records())
+        asked = [record for record in records if isinstance(record, Interaction)]
+    assert [record.seq for record in records] == list(range(len(records)))
+    assert [int(each.url.rpartition("=")[2]) for each in asked] == [0, 1, 2, 0, 1, 0, 1, 2, 3]
+    assert [each.interaction for each in asked] == list(range(9))
+    assert [record.offset_ns for record in records] == sorted(record.offset_ns for record in records)
+    assert len({verify_file(tmp_path / name).ok for name in names}) == 1
+    assert [each.url.split("apiKey=")[1].split("&")[0] for each in asked] == [
+        *["REDACTED-1"] * 3,
+        *["REDACTED-2"] * 2,
+        *["REDACTED-3"] * 4,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [(("--append",), "there is no day.cassette that could go on"), (("--append", "-f"), "choose one")],
+)
+def test_what_cannot_go_on_is_a_usage_error_and_leaves_nothing(vendor, tmp_path, flags, sentence):
+    command = (sys.executable, "-c", ASKS, "1", "0")
+    done = subprocess.run(
+        words(vendor, tmp_path / "day.cassette", *flags, command=command),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, sentence in done.stderr, list(tmp_path.iterdir())) == (2, True, [])
+
+
+def test_what_was_made_up_does_not_go_on(vendor, tmp_path):
+    output = tmp_path / "day.cassette"
+    make_cassette(output, *glimpse(7), replace=False)
+    command = (sys.executable, "-c", ASKS, "1", "0")
+    done = subprocess.run(
+        words(vendor, output, "--append", command=command), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, "a recording cannot go on in it" in done.stderr) == (2, True)
