@@ -33,6 +33,8 @@ class Relay:
     clock: Clock
     last_words: bytes = b""
     """The last text that the service said."""
+    ended_by: Sender | None = None
+    """Which side ended it; ``None`` before the end, and where the recorder did."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _closed: bool = False
 
@@ -64,8 +66,9 @@ class Relay:
             batch, end = await source.inflow.take()
             if batch and not self._closed:
                 self.intake.frames(self.track, sender, batch)
-                if sender is Sender.SERVER and batch[-1].opcode == TEXT:
-                    self.last_words = batch[-1].payload
+                if sender is Sender.SERVER:
+                    said = (each.payload for each in reversed(batch) if each.opcode == TEXT)
+                    self.last_words = next(said, self.last_words)
             await target.send(batch)
             if sender is Sender.SERVER:
                 self.intake.passed_on(self.track, batch)
@@ -101,6 +104,7 @@ class Relay:
     def _note(self, by: Sender | None, end: End) -> None:
         if not self._closed:
             self._closed = True
+            self.ended_by = by
             self.intake.track_closed(self.track, by=by, code=end.code, reason=end.reason)
 
 

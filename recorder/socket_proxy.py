@@ -111,7 +111,8 @@ class SocketProxy:
         self._relays.add(relay)
         try:
             end = await relay.run()
-            if (meant := self._advice(relay.last_words)) is not None:
+            meant = self._advice(relay.last_words) if relay.ended_by is Sender.SERVER else None
+            if meant is not None:
                 self._notify(Dropped(track, opening.market, *meant))
             self._notify(TrackEnded(track, opening.market, end.code, end.reason))
         except StorageError:

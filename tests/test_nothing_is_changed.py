@@ -85,11 +85,7 @@ class Service:
                 if b"100-continue" in head.lower():
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 self.heard.append(head + await _body(reader, head))
-                for piece in (
-                    ANSWERS[path]
-                    if not head.startswith(b"HEAD")
-                    else [ANSWERS[path][0].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"]
-                ):
+                for piece in _head_of(path) if head.startswith(b"HEAD") else ANSWERS[path]:
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, so that pieces go out one by one
