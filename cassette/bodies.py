@@ -5,22 +5,21 @@ every byte that can be read has to be read: a body that broke off, or that has r
 behind it, is opened as far as it goes, and one that does not say it is compressed but
 shows it is opened, too. What cannot be opened at all (damage, a bomb) is ``None``.
 
-A body too large for one row of a cassette is cut into parts, after redaction: a secret
-across a border would otherwise be missed.
+A body too large for one row of a cassette is cut into parts, where no secret lies across
+the border.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from tickdeck.cassette.codings import codings_of
-from tickdeck.cassette.records import BodyPart, HeaderPairs, Interaction, Record
+from tickdeck.cassette.records import HeaderPairs
 
 WHOLE_LIMIT: Final = 16 << 20
 """A body up to this is kept whole, as it crossed the wire; a larger one decoded, in parts."""
 
-PART_SIZE: Final = 4 << 20
+PART_SIZE: Final = 1 << 20
 
 _MAGIC: Final = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
@@ -43,17 +42,3 @@ def for_changed_body(headers: HeaderPairs, size: int) -> HeaderPairs:
         for name, value in headers
         if name.lower() not in _DIGESTS
     )
-
-
-def split_body(interaction: Interaction, next_seq: int) -> list[Record]:
-    """The interaction as it goes onto the cassette, from ``next_seq`` on: a large body in parts before it."""
-    body = interaction.body
-    if len(body) <= WHOLE_LIMIT:
-        return [replace(interaction, seq=next_seq)]
-    pieces = [body[at : at + PART_SIZE] for at in range(0, len(body), PART_SIZE)]
-    parts: list[Record] = [
-        BodyPart(next_seq + at, interaction.end_ns, interaction.interaction, piece)
-        for at, piece in enumerate(pieces)
-    ]
-    count = len(parts)
-    return [*parts, replace(interaction, seq=next_seq + count, body=b"", body_parts=count)]

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
-from tickdeck.cassette.bodies import coding_of, for_changed_body, split_body
+from tickdeck.cassette.bodies import coding_of, for_changed_body
 from tickdeck.cassette.codings import closed, readable
 from tickdeck.cassette.records import (
     BINARY,
@@ -54,10 +54,13 @@ from tickdeck.cassette.spots import (
     user_spots,
 )
 
-__all__ = ["NO_PLACES", "SHORTEST", "Redactor", "SecretPlaces", "Spot", "split_body"]
+__all__ = ["NO_PLACES", "SHORTEST", "Redactor", "SecretPlaces", "Spot"]
 
 SHORTEST: Final = 16
 """Characters from which on a secret is replaced by value."""
+
+REACH: Final = 64 << 10
+"""Bytes around a cut of a large body that are looked at for a secret across it."""
 
 STAGING: Final = "-staging"
 MOST_PASSING: Final = 64
@@ -126,6 +129,28 @@ class Redactor:
         program = self._string(header.program, "header")
         origins = tuple(self._string(origin, "header", is_address=True) for origin in header.origins)
         return replace(header, note=note, tool=tool, program=program, origins=origins)
+
+    def learn(self, head: Interaction) -> None:
+        """Know the secrets of a request and of the head of its answer, whose body comes in parts, before it ends."""
+        url = head.url.encode("utf-8", "surrogatepass")
+        self._put(url, self._address_spots(url), counted=False)
+        for name, value in (*head.request_headers, *head.response_headers):
+            self._put(value, header_spots(name, value, self._places), counted=False)
+        plain = readable(head.request_body, coding_of(head.request_headers, head.request_body))
+        if plain:
+            self._put(plain, self._request_spots(plain), counted=False)
+
+    def boundary(self, data: bytes, at: int) -> int:
+        """The last place up to ``at`` where ``data`` can be cut and no secret has bytes on both sides."""
+        base = max(at - REACH, 0)
+        window = data[base : at + REACH]
+        spans = [(spot.start, spot.end) for spot in parameter_spots(window, self._places.query_parameters)]
+        for spelling in self._watched.values():
+            spans += spelling.spans(window)
+        cut = at - base
+        for start, end in sorted(spans, reverse=True):
+            cut = start if start < cut < end else cut
+        return base + cut if cut else at
 
     def clean_text(self, text: str) -> str:
         """A line for a person or a log without secrets. It is not counted: it is not on the cassette."""
@@ -205,9 +230,11 @@ class Redactor:
 
     def _address(self, url: str) -> str:
         data = url.encode("utf-8", "surrogatepass")
-        spots = parameter_spots(data, self._places.query_parameters, is_address=True)
-        spots += user_spots(data) if self._places.query_parameters else []
-        return _same(url, data, self._put(data, spots))
+        return _same(url, data, self._put(data, self._address_spots(data)))
+
+    def _address_spots(self, url: bytes) -> list[Spot]:
+        spots = parameter_spots(url, self._places.query_parameters, is_address=True)
+        return spots + (user_spots(url) if self._places.query_parameters else [])
 
     def _pairs(self, headers: HeaderPairs) -> HeaderPairs:
         return tuple(

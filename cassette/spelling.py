@@ -8,8 +8,8 @@ mixture of them is the secret.
 Looking for all mixtures is slow, and market data holds none of them, so the question
 is asked in two steps. Text without a percent sign and without a backslash can hold a
 secret only in a form that is known letter by letter: those are the *probes*, and
-looking for them costs a search for a literal. Only when a probe is found, or an escape
-makes every mixture possible, is the whole pattern tried.
+looking for them costs a search for a literal. Else a mixture has a letter of the secret
+that is escaped: the whole pattern is tried around these letters and around the probes.
 
 Of base64 what is matched is what the secret determines entirely; up to four bits at
 either edge, which belong to a neighbour as well, stay.
@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 from urllib.parse import quote
@@ -27,6 +28,13 @@ from urllib.parse import quote
 _CONTROLS: Final = {"\n": b"n", "\r": b"r", "\t": b"t", "\b": b"b", "\f": b"f"}
 _SLASHES: Final = rb"\\\\{0,7}"
 """The backslashes of an escape: JSON inside JSON inside JSON has several."""
+
+_ESCAPED_PLUS: Final = rb"%(?:25){0,2}2[bBdD]|\\{1,8}u002[bBdD]"
+_ESCAPED_SLASH: Final = rb"\\{1,8}/|%(?:25){0,2}(?:2[fF]|5[fF])|\\{1,8}u00(?:2[fF]|5[fF])"
+"""Of base64, either alphabet's."""
+
+_LONGEST_LETTER: Final = 14
+"""Bytes of one escaped letter: eight backslashes and ``u0041``, with one to spare."""
 
 _SHORTEST_PIECE: Final = 8
 """Less of base64 is nobody's."""
@@ -42,6 +50,9 @@ class Spelling:
         forms = [raw, quote(raw, safe="").encode("ascii"), json.dumps(secret)[1:-1].encode("ascii")]
         coded = [piece for form in forms for piece in _base64_pieces(form)]
         self._coded = tuple(piece for piece in dict.fromkeys(coded) if len(piece) >= _SHORTEST_PIECE)
+        self._reach = _LONGEST_LETTER * max(map(len, (self.secret, *self._coded)))
+        # What a backslash or a letter of two encodings can be mixed with is not told by one letter.
+        self._is_plain = secret.isascii() and "\\" not in secret
         self.probes: tuple[bytes, ...] = tuple(
             dict.fromkeys(
                 [*texts, *(text.replace(b" ", b"+") for text in texts), *_both_alphabets(self._coded)]
@@ -55,10 +66,37 @@ class Spelling:
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Where the secret stands in ``data``, in order; none overlap."""
-        if not (has_escapes(data) or any(probe in data for probe in self.probes)):
-            return []
-        found = sorted(hit.span() for pattern in self._patterns for hit in pattern.finditer(data))
+        found = sorted(
+            hit.span()
+            for start, end in self._windows(data)
+            for pattern in self._patterns
+            for hit in pattern.finditer(data, start, end)
+        )
         return without_overlap(found)
+
+    def _windows(self, data: bytes) -> list[tuple[int, int]]:
+        """Where in ``data`` it can stand at all; apart from each other, in order."""
+        if not self._is_plain:
+            return [(0, len(data))] if has_escapes(data) or any(map(data.__contains__, self.probes)) else []
+        places = [at for probe in self.probes for at in _occurrences(probe, data)]
+        if has_escapes(data):
+            places += [hit.start() for hit in self._escaped_letter.finditer(data)]
+        windows: list[tuple[int, int]] = []
+        for at in sorted(places):
+            start = max(at - self._reach, 0)
+            if windows and start <= windows[-1][1]:
+                start = windows.pop()[0]
+            windows.append((start, at + self._reach))
+        return windows
+
+    @cached_property
+    def _escaped_letter(self) -> re.Pattern[bytes]:
+        """One letter of the secret, or of its base64, by an escape."""
+        letters = dict.fromkeys(self.secret)
+        forms = [form for letter in letters for form in _escapes(letter)]
+        if any(byte in b"+/" for piece in self._coded for byte in piece):
+            forms += [_ESCAPED_PLUS, _ESCAPED_SLASH]
+        return re.compile(b"|".join(dict.fromkeys(forms)))
 
 
 def has_escapes(data: bytes) -> bool:
@@ -97,6 +135,19 @@ def _letter(letter: str, any_case: bool) -> bytes:
 def _forms(letter: str) -> list[bytes]:
     """The longer before the shorter: a percent sign begins its own escape, and latin-1 for Ã its own UTF-8."""
     raw = letter.encode("utf-8", "surrogatepass")
+    forms = _escapes(letter)
+    if letter == " ":
+        forms.append(rb"\+")
+    forms.append(re.escape(raw))
+    if not letter.isascii() and _is_latin(letter):
+        byte = letter.encode("latin-1")
+        forms += [_percent(byte), _SLASHES + b"x" + _hex(byte.hex()), re.escape(byte)]
+    return forms
+
+
+def _escapes(letter: str) -> list[bytes]:
+    """The forms of a letter that are not itself."""
+    raw = letter.encode("utf-8", "surrogatepass")
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     forms = [
         _percent(raw),
@@ -107,13 +158,14 @@ def _forms(letter: str) -> list[bytes]:
         forms.append(_SLASHES + _CONTROLS[letter])
     if letter in "\"'/":
         forms.append(_SLASHES + letter.encode("ascii"))
-    if letter == " ":
-        forms.append(rb"\+")
-    forms.append(re.escape(raw))
-    if not letter.isascii() and _is_latin(letter):
-        byte = letter.encode("latin-1")
-        forms += [_percent(byte), _SLASHES + b"x" + _hex(byte.hex()), re.escape(byte)]
     return forms
+
+
+def _occurrences(literal: bytes, data: bytes) -> Iterator[int]:
+    at = data.find(literal)
+    while at >= 0:
+        yield at
+        at = data.find(literal, at + 1)
 
 
 def _percent(raw: bytes) -> bytes:
@@ -146,7 +198,7 @@ def _both_alphabets(pieces: tuple[bytes, ...]) -> list[bytes]:
 def _coded_as(piece: bytes) -> bytes:
     """A pattern for base64 of either alphabet, itself percent-encoded or escaped where that is usual."""
     units = {
-        ord("+"): rb"(?:[+\-]|%(?:25){0,2}2[bBdD]|\\{1,8}u002[bBdD])",
-        ord("/"): rb"(?:\\{0,8}/|_|%(?:25){0,2}(?:2[fF]|5[fF])|\\{1,8}u00(?:2[fF]|5[fF]))",
+        ord("+"): rb"(?:[+\-]|" + _ESCAPED_PLUS + b")",
+        ord("/"): rb"(?:/|_|" + _ESCAPED_SLASH + b")",
     }
     return b"".join(units.get(byte, bytes((byte,))) for byte in piece)

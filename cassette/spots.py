@@ -112,9 +112,13 @@ def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = Fa
     """The values of these query parameters in an address, or in a text that may hold addresses or be a form."""
     if not names or not any(mark in text for mark in _MAY_HAVE_PARAMETERS):
         return []
-    pattern = _names_before(names)
+    pattern, endings = _names_before(names), tuple(name.encode() for name in names)
+    reach = max(map(len, endings))
     found: list[Spot] = []
     for equals in _EQUALS.finditer(text):
+        before = text[max(0, equals.start() - reach) : equals.start()]
+        if b"%" not in before and b"\\" not in before and not before.lower().endswith(endings):
+            continue  # what has no escape in its last letters is a name as it stands, or none
         name = pattern.search(text, max(0, equals.start() - _LONGEST_NAME), equals.start())
         if name is not None and (not found or name.start() >= found[-1].end):
             found += _parameter(text, name["name"], equals, is_address)

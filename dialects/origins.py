@@ -22,6 +22,12 @@ _ADDRESS: Final = re.compile(
 """From the colon on: a pattern that begins with a letter looks ten times as long at a page of numbers."""
 
 _SCHEME: Final = re.compile(rb"(?<![A-Za-z0-9+.\-])(?:https?|wss?)\Z", re.IGNORECASE)
+_BORDER: Final = re.compile(rb"[\s\"<>{}]")
+"""What is no part of an address."""
+
+LONGEST: Final = 4096
+"""Bytes that a text in pieces keeps back at most."""
+
 _REACH: Final = len(b"*https")
 _DEFAULT_PORT: Final = {b"https": b":443", b"wss": b":443", b"http": b":80", b"ws": b":80"}
 _SOCKET_SCHEME: Final = {b"http": b"ws", b"https": b"wss"}
@@ -39,6 +45,10 @@ class Origins:
         self._upstream = frozenset(_normal(scheme, authority) for scheme, _, authority in places)
         self._scheme, _, self._authority = own.encode("ascii").rstrip(b"/").partition(b"://")
 
+    def __bool__(self) -> bool:
+        """Whether there are any to be replaced."""
+        return bool(self._upstream)
+
     def rewrite(self, text: bytes) -> tuple[bytes, int]:
         """The text with every upstream origin replaced, and how many there were."""
         pieces: list[bytes] = []
@@ -55,8 +65,33 @@ class Origins:
             return text, 0
         return b"".join([*pieces, text[kept_to:]]), len(pieces) // 5
 
+    def as_it_comes(self) -> Rewriter:
+        """The same for a text in pieces."""
+        return Rewriter(self)
+
     def _scheme_for(self, upstream_scheme: bytes) -> bytes:
         return _SOCKET_SCHEME[self._scheme] if upstream_scheme.lower().startswith(b"ws") else self._scheme
+
+
+class Rewriter:
+    """Rewrites a text that comes in pieces. Of each it keeps back what an address could still be the beginning of."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What can be given away now."""
+        text = self._held + piece
+        borders = _BORDER.search(text[::-1][:LONGEST])
+        cut = len(text) - borders.start() if borders else max(len(text) - LONGEST, 0)
+        self._held = text[cut:]
+        return self._origins.rewrite(text[:cut])[0]
+
+    def finish(self) -> bytes:
+        """The rest."""
+        text, self._held = self._held, b""
+        return self._origins.rewrite(text)[0]
 
 
 def _normal(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from tickdeck.cassette.codings import codings_of, opened
 from tickdeck.cassette.records import (
     TEXT,
     Anchor,
+    BodyPart,
     Frame,
     Gap,
     HeaderPairs,
@@ -29,15 +29,9 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
-from tickdeck.cassette.redaction import split_body
 from tickdeck.dialects.base import Learner
 
 ANCHOR_EVERY_NS: Final = 60 * 1_000_000_000
-
-CODING: Final = b"content-encoding"
-
-WHOLE_LIMIT: Final = 16 << 20
-"""Bytes of a body, opened, that redaction looks into in place; a larger one is kept decoded, in parts."""
 
 
 class Message(NamedTuple):
@@ -104,6 +98,8 @@ class Capture:
     def __init__(self, *, start_ns: int, learner: Callable[[], Learner], after: Numbers = Numbers()) -> None:
         """``after``: the numbers that an earlier part of the recording has used up."""
         self.counts = Counts()
+        self.bodies_open = 0
+        """Bodies that are on the cassette in part."""
         self._after = after
         self._start_ns = start_ns
         self._new_learner = learner
@@ -175,18 +171,39 @@ class Capture:
         self._open.pop(track, None)
         return TrackClosed(self._seq(), self._offset(now_ns), track, by, code, reason)
 
-    def interaction(self, exchange: Exchange, clean: Callable[[Record], Record]) -> list[Record]:
-        """A REST request that was answered; the parts of a large body come first.
+    def body_begun(self) -> int:
+        """An answer too large for one row has begun; returns the number of its interaction."""
+        number = self._after.interactions + self.counts.interactions
+        self.counts.interactions += 1
+        self.bodies_open += 1
+        return number
 
-        A large body is kept decoded, and redacted (``clean``) before it is cut into
-        parts: a secret across a border would be missed.
-        """
-        whole = Interaction(
-            seq=self._next_seq,
+    def body_part(self, now_ns: int, interaction: int, data: bytes) -> BodyPart:
+        """A piece of such an answer."""
+        self.counts.bytes += len(data)
+        return BodyPart(self._seq(), self._offset(now_ns), interaction, data)
+
+    def body_ended(self, exchange: Exchange, interaction: int, *, parts: int, decoded: bool) -> Interaction:
+        """Its end: the request, and the answer but for its body."""
+        self.bodies_open -= 1
+        return self._interaction(exchange, interaction, parts, decoded)
+
+    def interaction(self, exchange: Exchange) -> Interaction:
+        """A REST request that was answered."""
+        number = self._after.interactions + self.counts.interactions
+        self.counts.interactions += 1
+        self.counts.bytes += len(exchange.body)
+        return self._interaction(exchange, number)
+
+    def _interaction(
+        self, exchange: Exchange, number: int, parts: int = 0, decoded: bool = False
+    ) -> Interaction:
+        return Interaction(
+            seq=self._seq(),
             offset_ns=self._offset(exchange.started_ns),
             first_byte_ns=self._offset(exchange.first_byte_ns),
             end_ns=self._offset(exchange.end_ns),
-            interaction=self._after.interactions + self.counts.interactions,
+            interaction=number,
             method=exchange.method,
             url=exchange.url,
             status=exchange.status,
@@ -195,18 +212,10 @@ class Capture:
             request_body=exchange.request_body,
             response_headers=exchange.response_headers,
             body=exchange.body,
+            body_parts=parts,
+            decoded=decoded,
             complete=exchange.complete,
         )
-        records: list[Record] = [whole]
-        opened_up = _decoded(whole)
-        if len(opened_up.body) > WHOLE_LIMIT:
-            scrubbed = clean(opened_up)
-            assert isinstance(scrubbed, Interaction)
-            records = split_body(scrubbed, next_seq=self._next_seq)
-        self._next_seq += len(records)
-        self.counts.interactions += 1
-        self.counts.bytes += len(exchange.body)
-        return records
 
     def gap(self, since_ns: int, until_ns: int, *, market: str, reason: str) -> Gap:
         """Nobody listened to a market from one clock time to another."""
@@ -220,11 +229,3 @@ class Capture:
 
     def _offset(self, now_ns: int) -> int:
         return max(now_ns - self._start_ns, 0)
-
-
-def _decoded(interaction: Interaction) -> Interaction:
-    """Without its content coding, if that can be opened."""
-    field = b",".join(value for name, value in interaction.response_headers if name.lower() == CODING)
-    codings = codings_of(field.decode("latin-1"))
-    plain = opened(interaction.body, codings) if codings else None
-    return interaction if plain is None else replace(interaction, body=plain, decoded=True)

@@ -18,12 +18,13 @@ from typing import Final
 from tickdeck.cassette.codings import closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.dialects.origins import Origins
-from tickdeck.recorder.capture import CODING, Exchange
+from tickdeck.recorder.capture import Exchange
 
 _HOP_BY_HOP: Final = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
     b" transfer-encoding upgrade".split()
 )
+_CODING: Final = b"content-encoding"
 _HANDSHAKE: Final = frozenset(
     b"sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-accept".split()
 )
@@ -93,20 +94,40 @@ def accepted_upgrade(headers: HeaderPairs) -> HeaderPairs:
     return without(headers, _connection_fields(headers) | own)
 
 
+def head_to_client(headers: HeaderPairs, origins: Origins) -> HeaderPairs:
+    """The header fields of an answer as its client is given them."""
+    return tuple(
+        (name, origins.rewrite(value)[0] if name.lower() in _ADDRESSES else value)
+        for name, value in without(headers, _connection_fields(headers) | _PAST_US)
+    )
+
+
+def may_name_upstream(status: int, headers: HeaderPairs) -> bool:
+    """Whether an address in such a body would have to be changed. A part's bytes are counted in Content-Range."""
+    return status != _PARTIAL and _is_text(headers)
+
+
+def codings_in(headers: HeaderPairs) -> tuple[str, ...]:
+    """The content codings of a body, in the order they were applied."""
+    return codings_of(b",".join(values_of(headers, _CODING)).decode("latin-1"))
+
+
+def head_of_rewritten(headers: HeaderPairs) -> HeaderPairs:
+    """The fields of a body that is opened and changed as it comes: nobody knows yet how long it will be."""
+    return without(headers, {_CODING, b"content-length"} | _DIGESTS)
+
+
 def answer_to_client(exchange: Exchange, origins: Origins) -> Answer:
     """What the client of this exchange is given."""
-    headers = without(exchange.response_headers, _connection_fields(exchange.response_headers) | _PAST_US)
-    headers = tuple(
-        (name, origins.rewrite(value)[0] if name.lower() in _ADDRESSES else value) for name, value in headers
-    )
+    headers = head_to_client(exchange.response_headers, origins)
     answer = Answer(exchange.status, exchange.reason, headers, exchange.body, exchange.complete)
-    if not exchange.body or not exchange.complete or exchange.status == _PARTIAL or not _is_text(headers):
+    if not exchange.body or not exchange.complete or not may_name_upstream(exchange.status, headers):
         return answer
     return _readdressed(answer, origins)
 
 
 def _readdressed(answer: Answer, origins: Origins) -> Answer:
-    codings = codings_of(b",".join(values_of(answer.headers, CODING)).decode("latin-1"))
+    codings = codings_in(answer.headers)
     plain = opened(answer.body, codings)
     if plain is None:
         trouble = f"a body could not be opened ({', '.join(codings)}); addresses in it are unchanged"

@@ -16,13 +16,11 @@ from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Listening, Notify
 from tickdeck.recorder.own_pages import OwnPages
-from tickdeck.recorder.rest_proxy import RestProxy, as_it_came
+from tickdeck.recorder.passing import LARGEST_REQUEST, as_it_came
+from tickdeck.recorder.rest_proxy import RestProxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.socket_proxy import SocketProxy
 from tickdeck.recorder.upstream import LONGEST_LINE, Upstream, why
-
-LARGEST_REQUEST: Final = 8 << 20
-"""Bytes of a request body; with the response's it has to fit into a row of the cassette."""
 
 _GRACE_S: Final = 2.0
 _LOG: Final = logging.getLogger("tickdeck.recorder.server")
@@ -99,6 +97,7 @@ class Proxy:
         self._upstream.cut()
         await self._settled()
         await self._runner.cleanup()
+        await self._settled()
 
     async def _settled(self) -> None:
         if self._busy:

@@ -31,7 +31,7 @@ async def fetch(
     )
     for path in paths:
         started_ns = clock.now_ns()
-        response = await upstream.ask("GET", path, headers=headers)
+        response = await (await upstream.ask("GET", path, headers=headers)).whole()
         exchange = exchange_of(
             response, started_ns, method="GET", url=upstream.ways.http + path, request_headers=headers
         )

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from aiohttp import HttpVersion11, web
-from multidict import CIMultiDict
+from aiohttp import web
 
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import HeaderPairs
@@ -16,12 +15,12 @@ from tickdeck.dialects.origins import Origins
 from tickdeck.recorder.addresses import address, authority
 from tickdeck.recorder.capture import Exchange
 from tickdeck.recorder.clock import Clock
-from tickdeck.recorder.forwarding import Answer, answer_to_client, sent_upstream
+from tickdeck.recorder.forwarding import answer_to_client, sent_upstream
 from tickdeck.recorder.notices import Notify, Trouble
+from tickdeck.recorder.passing import Asked, Passing, in_one_piece
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Response, Upstream
 
-_AS_IT_CAME: Final = web.ResponseKey("names of the fields that came", frozenset[bytes])
 _HOST: Final = re.compile(r"[\w.\-:\[\]]+", re.ASCII)
 
 
@@ -42,46 +41,46 @@ class RestProxy:
         started_ns = self._clock.now_ns()
         origin = self._upstream.ways.http_for(request.headers.get("Host"))
         headers = sent_upstream(request.raw_headers, host=authority(origin))
-        body = await request.read()
+        asked = Asked(request)
         try:
-            response = await self._upstream.ask(
+            incoming = await self._upstream.ask(
                 request.method,
                 request.raw_path,
                 headers=headers,
-                body=body,
+                body=await asked.body(),
                 chunked="chunked" in request.headers.get("Transfer-Encoding", "").lower(),
                 origin=origin,
             )
         except RecordingError as error:
+            if asked.broke_off:
+                raise ConnectionResetError from error
             return unreachable(error, self._notify)
-        exchange = exchange_of(
-            response,
+        if asked.too_large:
+            self._notify(Trouble(f"the body of a {request.method} is larger than 8 MiB: it is not kept"))
+        head = exchange_of(
+            incoming.with_body(b""),
             started_ns,
             method=request.method,
             url=origin + request.raw_path,
             request_headers=headers,
-            request_body=body,
+            request_body=asked.kept,
         )
-        self._intake.interaction(exchange)
-        return await self.answer(request, exchange)
+        passing = Passing(request, incoming, self._intake.answer(head), self._origins_for(request))
+        response = await passing.run()
+        if passing.trouble:
+            self._notify(Trouble(passing.trouble))
+        return response
 
     async def answer(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Give the client what the upstream answered."""
-        by_name = self._upstream.ways.is_by_name(request.headers.get("Host"))
-        origins = Origins(() if by_name else self._origins, own=own_origin(request))
-        answer = answer_to_client(exchange, origins)
+        answer = answer_to_client(exchange, self._origins_for(request))
         if answer.trouble:
             self._notify(Trouble(answer.trouble))
-        if answer.complete:
-            response = web.Response(
-                status=answer.status, reason=answer.reason, headers=_fields(answer.headers), body=answer.body
-            )
-            names = response[_AS_IT_CAME] = frozenset(name.lower() for name, _ in answer.headers)
-            has_length = b"content-length" in names or not _has_a_body(request.method, answer.status)
-            if not has_length and request.version >= HttpVersion11:
-                response.enable_chunked_encoding()
-            return response
-        return await _broken(request, answer)
+        return await in_one_piece(request, answer)
+
+    def _origins_for(self, request: web.BaseRequest) -> Origins:
+        by_name = self._upstream.ways.is_by_name(request.headers.get("Host"))
+        return Origins(() if by_name else self._origins, own=own_origin(request))
 
 
 def exchange_of(
@@ -124,38 +123,3 @@ def unreachable(error: RecordingError, notify: Notify) -> web.Response:
     notify(Trouble(str(error)))
     sentence = json.dumps({"status": "ERROR", "error": f"tickdeck {error}"}, separators=(",", ":"))
     return web.Response(status=502, text=sentence, content_type="application/json")
-
-
-async def as_it_came(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Take out what aiohttp adds to every response, where the upstream did not say it."""
-    came = response.get(_AS_IT_CAME)
-    if came is not None:
-        for name in ("Content-Type", "Server", "Date"):
-            if name.lower().encode() not in came:
-                response.headers.popall(name, None)
-
-
-def _has_a_body(method: str, status: int) -> bool:
-    """Whether such an answer is followed by a body, maybe an empty one (RFC 9112 6.3)."""
-    return method != "HEAD" and status not in (204, 304)
-
-
-async def _broken(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    """A response that broke off upstream breaks off here."""
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=_fields(answer.headers))
-    response[_AS_IT_CAME] = frozenset(name.lower() for name, _ in answer.headers)
-    response.force_close()
-    try:
-        await response.prepare(request)
-        await response.write(answer.body)
-    except ConnectionError:
-        pass  # the client is gone; what it was to be told was that this broke off
-    if request.transport is not None:
-        request.transport.close()
-    return response
-
-
-def _fields(headers: HeaderPairs) -> CIMultiDict[str]:
-    return CIMultiDict(
-        (name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in headers
-    )

@@ -138,7 +138,7 @@ class Recorder:
                 self._clock,
                 start_ns=start_ns,
                 learner=self._dialect.learner,
-                clean=self._redactor.clean,
+                secrets=self._redactor,
                 meters=self._meters,
                 on_failure=lambda error: self.request_stop(),
                 rotation=recording if isinstance(recording, Rotation) else None,

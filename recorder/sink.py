@@ -8,6 +8,7 @@ the recording at that point, so nobody is ever given what is not on the cassette
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from tickdeck.cassette.errors import StorageError
@@ -15,6 +16,7 @@ from tickdeck.cassette.records import Record, Sender
 from tickdeck.dialects.base import Learner
 from tickdeck.recorder.capture import Capture, Counts, Exchange, Message, Numbers, Opening
 from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.keeping import Keeping, Secrets
 from tickdeck.recorder.meters import Meters
 from tickdeck.recorder.only import Only
 from tickdeck.recorder.rotation import Rotation
@@ -38,7 +40,7 @@ class Intake:
         *,
         start_ns: int,
         learner: Callable[[], Learner],
-        clean: Callable[[Record], Record],
+        secrets: Secrets,
         meters: Meters | None = None,
         on_failure: Callable[[StorageError], None] = lambda error: None,
         rotation: Rotation | None = None,
@@ -51,7 +53,8 @@ class Intake:
         self._sink = sink
         self._clock = clock
         self._capture = Capture(start_ns=start_ns, learner=learner, after=after)
-        self._clean = clean
+        self._secrets = secrets
+        self._turn_awaited = False
         self._on_failure = on_failure
         self.failure: StorageError | None = None
         self.meters = meters or Meters()
@@ -63,9 +66,10 @@ class Intake:
         return self._capture.counts
 
     def turn(self) -> None:
-        """Go on in another segment, though this one is not full."""
+        """Go on in another segment, though this one is not full; all parts of a body lie in one."""
         now_ns = self._clock.now_ns()
-        if (rotation := self._rotation) is not None:
+        self._turn_awaited = self._capture.bodies_open > 0
+        if (rotation := self._rotation) is not None and not self._turn_awaited:
             self._attempt(lambda: rotation.turn(self._capture.opened_again(now_ns), now_ns))
 
     def anchor(self, *, at_once: bool = False) -> None:
@@ -99,10 +103,33 @@ class Intake:
         self.meters.closed(track)
         self._keep([self._capture.track_closed(now_ns, track, by=by, code=code, reason=reason)])
 
+    def answer(self, head: Exchange) -> Keeping:
+        """A REST request is being answered: what the body goes through on its way to the cassette."""
+        return Keeping(head, self._secrets, self)
+
     def interaction(self, exchange: Exchange) -> None:
-        """A REST request was answered."""
+        """A REST request was answered, by what is here."""
+        keeping = self.answer(replace(exchange, body=b""))
+        keeping.take(exchange.body)
+        keeping.end(exchange.end_ns, complete=exchange.complete)
+
+    def keep_whole(self, exchange: Exchange) -> None:
+        """See `tickdeck.recorder.keeping.Shelf`."""
         self.meters.answered(exchange)
-        self._keep(self._capture.interaction(exchange, self._clean))
+        self._keep([self._capture.interaction(exchange)])
+
+    def begin_parts(self) -> int:
+        """See `tickdeck.recorder.keeping.Shelf`."""
+        return self._capture.body_begun()
+
+    def keep_part(self, interaction: int, data: bytes) -> None:
+        """See `tickdeck.recorder.keeping.Shelf`."""
+        self._keep([self._capture.body_part(self._clock.now_ns(), interaction, data)])
+
+    def end_parts(self, exchange: Exchange, interaction: int, *, parts: int, decoded: bool) -> None:
+        """See `tickdeck.recorder.keeping.Shelf`."""
+        self.meters.answered(exchange)
+        self._keep([self._capture.body_ended(exchange, interaction, parts=parts, decoded=decoded)])
 
     def gap(self, since_ns: int, until_ns: int, *, market: str, reason: str) -> None:
         """Nobody listened to a market for a while."""
@@ -116,7 +143,8 @@ class Intake:
         if (
             self._rotation is not None
             and self.failure is None
-            and self._rotation.is_full(self._clock.now_ns())
+            and not self._capture.bodies_open
+            and (self._turn_awaited or self._rotation.is_full(self._clock.now_ns()))
         ):
             self.turn()
 

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from socket import gaierror
 from types import SimpleNamespace
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 from multidict import CIMultiDict
@@ -28,6 +28,9 @@ MAX_MESSAGE: Final = 24 << 20
 
 LONGEST_LINE: Final = 64 << 10
 """Bytes of one line of an HTTP head, in either direction."""
+
+Cuttable: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
+"""A wait that can be ended from elsewhere, with TimeoutError."""
 
 _CONNECT_WITHIN_S: Final = 15
 _AUTO: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -63,6 +66,58 @@ class Upgrade:
         """Give back what the connection held, once it has ended."""
         self.response.close()
         await self.session.close()
+
+
+class Incoming:
+    """An answer whose head has come; its body comes piece by piece, until it ends or is `Upstream.cut`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, cuttable: Cuttable, clock: Clock) -> None:
+        self.status = response.status
+        self.reason = response.reason or ""
+        self.headers: HeaderPairs = response.raw_headers
+        self.first_byte_ns = self.end_ns = clock.now_ns()
+        self.complete = False
+        """Whether the body has ended as it should."""
+        self._response = response
+        self._cuttable = cuttable
+        self._clock = clock
+
+    @property
+    def is_all_here(self) -> bool:
+        """Whether nothing more will be waited for."""
+        return self._response.content.is_eof()
+
+    async def next(self) -> bytes:
+        """The next bytes of the body; none once it has ended, or has broken off (then it is not ``complete``)."""
+        try:
+            async with self._cuttable():
+                piece = await self._response.content.readany()
+        except (aiohttp.ClientError, OSError):
+            self.close()
+            return b""
+        self.end_ns = self._clock.now_ns()
+        if not piece:
+            self.complete = True
+            self._response.release()
+        return piece
+
+    async def whole(self) -> Response:
+        """The answer with all of its body."""
+        body = bytearray()
+        while piece := await self.next():
+            body += piece
+        return self.with_body(bytes(body))
+
+    def with_body(self, body: bytes) -> Response:
+        """The answer, once its body has come."""
+        return Response(
+            self.first_byte_ns, self.end_ns, self.status, self.reason, self.headers, body, self.complete
+        )
+
+    def close(self) -> None:
+        """Nothing more is wanted: the connection is given up."""
+        self.end_ns = self._clock.now_ns()
+        self._response.close()
 
 
 class UpgradeRefused(Exception):  # noqa: N818 - it is an answer
@@ -125,13 +180,17 @@ class Upstream:
         path: str,
         *,
         headers: HeaderPairs,
-        body: bytes = b"",
+        body: bytes | AsyncIterable[bytes] = b"",
         chunked: bool = False,
         origin: str | None = None,
-    ) -> Response:
-        """The response, or what came of it until it was `cut`; RecordingError when there is none."""
+    ) -> Incoming:
+        """The answer, as far as its head; RecordingError when there is none, or it was `cut`.
+
+        A body that comes in pieces has its length in ``headers``, or is ``chunked``.
+        """
         url = URL((origin or self.ways.http) + path, encoded=True)
-        fields = _fields(without(headers, (b"host", b"content-length")))
+        counted = (b"content-length",) if isinstance(body, bytes) else ()
+        fields = _fields(without(headers, (b"host", *counted)))
         try:
             async with self._cuttable():
                 response = await self._session.request(
@@ -144,7 +203,7 @@ class Upstream:
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise RecordingError(f"could not reach {url.origin()}: {why(error)}") from error
-        return await self._whole(response)
+        return Incoming(response, self._cuttable, self._clock)
 
     async def upgrade(
         self, path: str, *, headers: HeaderPairs, protocols: Sequence[str], origin: str | None = None
@@ -159,7 +218,7 @@ class Upstream:
         ) -> None:
             # aiohttp throws the body of a refusal away, and follows a redirect: neither may happen here.
             if answered.response.status != 101:
-                raise UpgradeRefused(await self._whole(answered.response))
+                raise UpgradeRefused(await Incoming(answered.response, self._cuttable, self._clock).whole())
             seen.append(answered.response)
 
         trace = aiohttp.TraceConfig()
@@ -186,30 +245,6 @@ class Upstream:
             await session.close()
             raise
         return Upgrade(socket, seen[0], session)
-
-    async def _whole(self, response: aiohttp.ClientResponse) -> Response:
-        first_byte_ns = self._clock.now_ns()
-        body = bytearray()
-        complete = True
-        try:
-            async with self._cuttable():
-                while piece := await response.content.readany():
-                    body += piece
-        except (aiohttp.ClientError, OSError):
-            complete = False
-        if complete:
-            response.release()
-        else:
-            response.close()
-        return Response(
-            first_byte_ns,
-            self._clock.now_ns(),
-            response.status,
-            response.reason or "",
-            response.raw_headers,
-            bytes(body),
-            complete,
-        )
 
 
 def _fields(headers: HeaderPairs) -> CIMultiDict[str]:

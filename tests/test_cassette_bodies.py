@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.cassette import bodies
-from tickdeck.cassette.bodies import coding_of, for_changed_body, split_body
+from tickdeck.cassette.bodies import coding_of, for_changed_body
 from tickdeck.cassette.codings import closed, readable
-from tickdeck.cassette.records import BodyPart, Interaction
 
 PLAIN = b'{"results":[' + b'{"p":114.170},' * 9000 + b"]}"
 CODINGS = ("gzip", "deflate", "zstd", "br")
@@ -76,20 +74,3 @@ def test_codings_are_those_that_are_said_else_those_that_show() -> None:
 def test_a_changed_body_has_its_own_length_and_no_digest_of_another() -> None:
     headers = ((b"ETag", b"1"), (b"content-length", b"9"), (b"Content-MD5", b"Q2hlY2s="))
     assert for_changed_body(headers, 12) == ((b"ETag", b"1"), (b"content-length", b"12"))
-
-
-def test_a_large_body_is_cut_into_parts_that_come_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "WHOLE_LIMIT", 10)
-    monkeypatch.setattr(bodies, "PART_SIZE", 4)
-    whole = Interaction(0, 5, 6, 7, 3, "GET", "https://a/b", 200, body=b"0123456789!", decoded=True)
-    *parts, last = split_body(whole, 40)
-    assert parts == [BodyPart(40, 7, 3, b"0123"), BodyPart(41, 7, 3, b"4567"), BodyPart(42, 7, 3, b"89!")]
-    assert isinstance(last, Interaction)
-    assert (last.seq, last.body, last.body_parts, last.decoded) == (43, b"", 3, True)
-
-
-def test_a_small_body_stays_whole() -> None:
-    whole = Interaction(0, 5, 6, 7, 3, "GET", "https://a/b", 200, body=b"small")
-    [kept] = split_body(whole, 8)
-    assert isinstance(kept, Interaction)
-    assert (kept.seq, kept.body, kept.body_parts) == (8, b"small", 0)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,17 +13,15 @@ from tickdeck.cassette.records import (
     PING,
     TEXT,
     Anchor,
-    BodyPart,
     Frame,
     Gap,
     Interaction,
     Profile,
-    Record,
     Sender,
     TrackClosed,
     TrackOpened,
 )
-from tickdeck.recorder.capture import ANCHOR_EVERY_NS, WHOLE_LIMIT, Capture, Exchange, Message, Opening
+from tickdeck.recorder.capture import ANCHOR_EVERY_NS, Capture, Exchange, Message, Opening
 
 START = 1_000
 
@@ -41,10 +37,6 @@ class Parrot:
             return None
         self._heard = True
         return {"greeting": payload.decode()}
-
-
-def as_it_is(record: Record) -> Record:
-    return record
 
 
 def random_bytes(size: int) -> bytes:
@@ -94,7 +86,7 @@ def test_one_sequence_runs_through_everything() -> None:
     records = [
         *taking.anchors(START, wall_ns=10**18),
         taking.track_opened(START, Opening("stocks")),
-        *taking.interaction(exchange(), as_it_is),
+        taking.interaction(exchange()),
         *taking.frames(0, Sender.CLIENT, [Message(START, BINARY, b"")]),
         taking.gap(START, START, market="stocks", reason=""),
         taking.track_opened(START, Opening("crypto")),
@@ -105,12 +97,12 @@ def test_one_sequence_runs_through_everything() -> None:
 def test_tracks_and_interactions_are_numbered_apart() -> None:
     taking = capture()
     assert [taking.track_opened(START, Opening("stocks")).track for _ in range(2)] == [0, 1]
-    numbers = [taking.interaction(exchange(), as_it_is)[-1] for _ in range(2)]
+    numbers = [taking.interaction(exchange()) for _ in range(2)]
     assert [each.interaction for each in numbers if isinstance(each, Interaction)] == [0, 1]
 
 
 def test_an_interaction_carries_three_times_and_every_field() -> None:
-    (record,) = capture().interaction(exchange(), as_it_is)
+    record = capture().interaction(exchange())
     assert record == Interaction(
         seq=0,
         offset_ns=5,
@@ -126,33 +118,6 @@ def test_an_interaction_carries_three_times_and_every_field() -> None:
         response_headers=((b"A", b"1"), (b"A", b"2")),
         body=b"{}",
     )
-
-
-def redacted(record: Record) -> Record:
-    assert isinstance(record, Interaction)
-    return replace(record, body=record.body.replace(b"SECRET", b"REDACT"))
-
-
-def test_a_large_body_is_opened_redacted_and_cut_and_its_parts_come_first() -> None:
-    plain = (b"SECRET" + random_bytes(WHOLE_LIMIT)) * 2
-    large = replace(exchange(gzip.compress(plain, 1)), response_headers=((b"Content-Encoding", b"gzip"),))
-    taking = capture()
-    *parts, last = taking.interaction(large, redacted)
-    assert isinstance(last, Interaction)
-    assert all(isinstance(part, BodyPart) for part in parts)
-    assert b"".join(part.data for part in parts if isinstance(part, BodyPart)) == plain.replace(
-        b"SECRET", b"REDACT"
-    )
-    assert (last.seq, last.body, last.body_parts, last.decoded) == (len(parts), b"", len(parts), True)
-    assert taking.gap(START, START, market="", reason="").seq == last.seq + 1
-
-
-def test_a_large_body_that_cannot_be_opened_is_kept_in_parts_as_it_came() -> None:
-    large = replace(exchange(b"x" * (WHOLE_LIMIT + 1)), response_headers=((b"Content-Encoding", b"br"),))
-    *parts, last = capture().interaction(large, redacted)
-    assert isinstance(last, Interaction)
-    assert sum(len(part.data) for part in parts if isinstance(part, BodyPart)) == WHOLE_LIMIT + 1
-    assert not last.decoded
 
 
 def test_a_gap_has_both_its_ends() -> None:
@@ -202,7 +167,7 @@ def test_the_counts_say_what_was_taken() -> None:
     taking.track_opened(START, Opening("stocks"))
     taking.track_opened(START, Opening("stocks"))
     taking.frames(0, Sender.SERVER, [Message(START, TEXT, b"12345"), Message(START, PING, b"1")])
-    taking.interaction(exchange(b"123"), as_it_is)
+    taking.interaction(exchange(b"123"))
     taking.track_closed(START, 0, by=None, code=None)
     taking.gap(START, START, market="stocks", reason="")
     counts = taking.counts

@@ -28,6 +28,7 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
+from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.client import SocketClient, Wanted
@@ -118,7 +119,7 @@ class Run:
         self._news = asyncio.Event()
         clock = Clock()
         intake = Intake(
-            kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole
+            kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, secrets=Redactor(NO_PLACES)
         )
         wanted = Wanted(origin, "stocks", "", partial(Dialogue, KEY, channels), seed=7)
         self.client = SocketClient(wanted, intake, clock, notify=self._notify, patience=patience)

@@ -15,6 +15,7 @@ from yarl import URL
 
 from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.records import Interaction, Record
+from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Notice
@@ -95,7 +96,7 @@ async def before(answerer: Answerer | bytes, kept: Kept | None = None) -> AsyncI
         proxy = Proxy(
             upstream,
             Intake(
-                desk.kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole
+                desk.kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, secrets=Redactor(NO_PLACES)
             ),
             clock,
             origins=(desk.upstream, VENDOR),
@@ -376,7 +377,7 @@ async def test_an_upstream_that_is_not_there_gives_502_and_a_sentence_that_names
         proxy = Proxy(
             upstream,
             Intake(
-                desk.kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole
+                desk.kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, secrets=Redactor(NO_PLACES)
             ),
             clock,
             origins=(),

@@ -8,6 +8,7 @@ import pytest
 
 from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.records import TEXT, Anchor, Frame, Record, Sender, TrackOpened
+from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.capture import Message, Opening
 from tickdeck.recorder.clock import Clock
@@ -48,7 +49,7 @@ def intake(kept: Kept, clock: Clock, failures: list[StorageError]) -> Intake:
         clock,
         start_ns=0,
         learner=ProfileLearner,
-        clean=lambda record: record,
+        secrets=Redactor(NO_PLACES),
         on_failure=failures.append,
     )
 

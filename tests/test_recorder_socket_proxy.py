@@ -27,6 +27,7 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
+from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Notice
@@ -80,7 +81,7 @@ class Desk:
 async def recorder(ws: str, kept: Kept | None = None) -> AsyncIterator[Desk]:
     clock, kept, notices = Clock(), kept or Kept(), []
     upstream = Upstream(Ways("http://127.0.0.1:9", ws), clock=clock)
-    intake = Intake(kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, clean=lambda whole: whole)
+    intake = Intake(kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, secrets=Redactor(NO_PLACES))
     proxy = Proxy(
         upstream,
         intake,

@@ -149,7 +149,7 @@ async def test_proxy_variables_are_not_heeded_unless_told(monkeypatch: pytest.Mo
 
     async with serving(answer) as port:
         direct = Upstream(Ways(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9"), clock=Clock())
-        assert (await direct.ask("GET", "/", headers=())).body == b"ok"
+        assert (await (await direct.ask("GET", "/", headers=())).whole()).body == b"ok"
         await direct.close()
         through = Upstream(
             Ways(f"http://127.0.0.1:{port}", "ws://127.0.0.1:9"), clock=Clock(), trust_env=True
