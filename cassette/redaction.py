@@ -43,6 +43,7 @@ from tickdeck.cassette.records import (
 )
 from tickdeck.cassette.spelling import Spelling, has_escapes
 from tickdeck.cassette.spots import (
+    LONGEST_NAME,
     NO_PLACES,
     PLACEHOLDER,
     SecretPlaces,
@@ -141,16 +142,20 @@ class Redactor:
             self._put(plain, self._request_spots(plain), counted=False)
 
     def boundary(self, data: bytes, at: int) -> int:
-        """The last place up to ``at`` where ``data`` can be cut and no secret has bytes on both sides."""
+        """The last place up to ``at`` where ``data`` can be cut and no secret, nor its name, has bytes on both sides.
+
+        Where a secret begins with the data, that is its end.
+        """
         base = max(at - REACH, 0)
         window = data[base : at + REACH]
-        spans = [(spot.start, spot.end) for spot in parameter_spots(window, self._places.query_parameters)]
+        spots = parameter_spots(window, self._places.query_parameters)
+        spans = [(max(spot.start - LONGEST_NAME, 0), spot.end) for spot in spots]
         for spelling in self._watched.values():
             spans += spelling.spans(window)
         cut = at - base
         for start, end in sorted(spans, reverse=True):
             cut = start if start < cut < end else cut
-        return base + cut if cut else at
+        return base + cut or max(end for start, end in spans if start < at)
 
     def clean_text(self, text: str) -> str:
         """A line for a person or a log without secrets. It is not counted: it is not on the cassette."""

@@ -28,7 +28,9 @@ PLACEHOLDER: Final = re.compile(r"\s*REDACTED-([0-9]{1,9})(?:-staging)?\s*")
 _PERCENT: Final = rb"%(?:25)*"
 _EQUALS: Final = re.compile(_PERCENT + rb"3[dD]|\\+u003[dD]|=")
 _MAY_HAVE_PARAMETERS: Final = (b"=", b"%", b"\\")
-_LONGEST_NAME: Final = 256
+LONGEST_NAME: Final = 256
+"""Bytes of a name and of what stands between it and its value, in any spelling."""
+
 # In an address of its own a value ends only where the next begins; within a text, also where the address does.
 _IN_ADDRESS: Final = re.compile(rb"[^&#]*")
 _IN_TEXT: Final = re.compile(rb"(?:[^&#\"'<>\\\s]|\\+/|\\+u00(?!2[02367]|3[cCeE])[0-9a-fA-F]{2})*")
@@ -119,7 +121,7 @@ def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = Fa
         before = text[max(0, equals.start() - reach) : equals.start()]
         if b"%" not in before and b"\\" not in before and not before.lower().endswith(endings):
             continue  # what has no escape in its last letters is a name as it stands, or none
-        name = pattern.search(text, max(0, equals.start() - _LONGEST_NAME), equals.start())
+        name = pattern.search(text, max(0, equals.start() - LONGEST_NAME), equals.start())
         if name is not None and (not found or name.start() >= found[-1].end):
             found += _parameter(text, name["name"], equals, is_address)
     return found

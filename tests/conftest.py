@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +27,8 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
+from tickdeck.recorder.notices import Listening, Notice
+from tickdeck.recorder.run import Options, Recorder
 
 # What must hold is counted, not timed: a busy machine makes examples slowly, and that proves nothing.
 settings.register_profile("counted", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -139,3 +144,53 @@ def make(tmp_path: Path) -> Iterator[Callable[[Iterable[Record]], Cassette]]:
     yield make_cassette
     for cassette in opened:
         cassette.close()
+
+
+@dataclass
+class BothWays:
+    """A service of bare sockets, directly and through a recorder: the ports, the cassette, what the recorder said."""
+
+    direct: int
+    through: int
+    output: Path
+    notices: list[Notice]
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture
+def both_ways(tmp_path: Path) -> Callable[[Handler], AbstractAsyncContextManager[BothWays]]:
+    """Starts the service and a recorder before it."""
+
+    @asynccontextmanager
+    async def started(handler: Handler) -> AsyncIterator[BothWays]:
+        output, notices = tmp_path / "x.cassette", list[Notice]()
+        listening: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+        def hear(notice: Notice) -> None:
+            notices.append(notice)
+            if isinstance(notice, Listening):
+                listening.set_result(notice)
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20) as server:
+            direct = server.sockets[0].getsockname()[1]
+            upstream = f"127.0.0.1:{direct}"
+            options = Options(
+                output, upstream_http=f"http://{upstream}", upstream_ws=f"ws://{upstream}", listen_port=0
+            )
+            recorder = Recorder(options, notify=hear)
+            running = asyncio.ensure_future(recorder.run())
+            async with asyncio.timeout(60):
+                found = await listening
+                yield BothWays(direct, int(found.feed.rpartition(":")[2]), output, notices)
+                recorder.request_stop()
+                await running
+
+    return started

@@ -30,6 +30,7 @@ from tickdeck.cassette.records import (
     TrackOpened,
 )
 from tickdeck.cassette.redaction import MOST_PASSING, NO_PLACES, Redactor
+from tickdeck.cassette.spelling import Spelling
 from tickdeck.cassette.writer import encode_cassette
 from tickdeck.dialects.polygon_secrets import PLACES
 
@@ -506,3 +507,54 @@ def test_what_is_not_the_secret_stays(secret: str, how: str, before: str, after:
     head, tail = before.encode() + b"<", b">" + after.encode()
     record = redactor.clean(said(head + spelled(secret, how) + tail, Sender.SERVER))
     assert record == said(head + b"REDACTED-1" + tail, Sender.SERVER)
+
+
+def interaction_that_says(secret: str) -> Interaction:
+    return Interaction(
+        0, 0, 0, 0, 0, "GET", f"https://api.massive.com/v3?apiKey={quote(secret, safe='')}", 200
+    )
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [KEY, quote(OTHER, safe=""), OTHER, base64.b64encode(KEY.encode()).decode(), "&apiKey=sesame"]
+        )
+        | st.text("ab/%=& \\", max_size=40),
+        max_size=12,
+    ),
+    at=st.integers(1, 400),
+)
+def test_a_body_cut_where_it_can_be_loses_the_same_secrets_as_a_whole_one(pieces: list[str], at: int) -> None:
+    redactor = Redactor(PLACES)
+    for secret in (KEY, OTHER):
+        redactor.learn(interaction_that_says(secret))
+    body = "".join(pieces).encode()
+    cut = redactor.boundary(body, at) if at < len(body) else len(body)
+    parts = [body[:cut], body[cut:]]
+    cleaned = b"".join(clean_part(redactor, part) for part in parts)
+    assert KEY.encode() not in cleaned
+    assert b"apiKey=" + SHORT.encode() not in cleaned
+    for secret in (KEY, OTHER):
+        assert not Spelling(secret).spans(cleaned)
+
+
+def clean_part(redactor: Redactor, data: bytes) -> bytes:
+    part = redactor.clean(BodyPart(0, 0, 0, data))
+    assert isinstance(part, BodyPart)
+    return part.data
+
+
+def test_what_a_request_says_is_known_before_its_answer_has_ended_and_counted_once() -> None:
+    redactor = Redactor(PLACES)
+    asked = replace(
+        interaction_that_says(KEY), request_headers=((b"Authorization", f"Bearer {OTHER}".encode()),)
+    )
+    redactor.learn(asked)
+    assert redactor.redactions == {}
+    assert clean_part(redactor, f"{KEY} {OTHER}".encode()) == b"REDACTED-1 REDACTED-2"
+    redactor.clean(asked)
+    assert redactor.redactions == {
+        "REDACTED-1": {"body": 1, "query apiKey": 1},
+        "REDACTED-2": {"body": 1, "header authorization": 1},
+    }

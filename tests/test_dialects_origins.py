@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.origins import LONGEST, Origins
 
 UPSTREAM = ("https://api.polygon.io", "wss://socket.polygon.io")
 OWN = "http://127.0.0.1:8421"
@@ -80,3 +82,41 @@ def test_bytes_without_an_upstream_origin_come_back_as_they_were(text: bytes) ->
         text + b"https://api.polygon.io",
         0,
     )
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                '{"next_url":"https://api.massive.com/v3?cursor=a"}',
+                "https://api.massive.com",
+                "https:\\/\\/api.massive.com\\/v3 ",
+                "https://api.massive.com.evil/ ",
+                " ",
+                "\n",
+                "12.5,",
+            ]
+        ),
+        max_size=20,
+    ),
+    cuts=st.lists(st.integers(1, 60), min_size=1, max_size=9),
+)
+def test_a_text_in_pieces_is_rewritten_as_a_whole_one_is(pieces: list[str], cuts: list[int]) -> None:
+    origins = Origins(["https://api.massive.com"], own="http://127.0.0.1:8421")
+    text = "".join(pieces).encode()
+    rewriter, given, at = origins.as_it_comes(), b"", 0
+    for size in itertools.cycle(cuts):
+        if at >= len(text):
+            break
+        given += rewriter.feed(text[at : at + size])
+        at += size
+    assert given + rewriter.finish() == origins.rewrite(text)[0]
+
+
+def test_a_text_in_pieces_is_given_away_up_to_the_last_border() -> None:
+    rewriter = Origins(["https://api.massive.com"], own="http://127.0.0.1:8421").as_it_comes()
+    assert rewriter.feed(b'{"a":1}\n') == b'{"a":1}\n'
+    assert rewriter.feed(b'{"next":"https://api.mass') == b'{"next":"'
+    assert rewriter.feed(b'ive.com/v3"}') == b'http://127.0.0.1:8421/v3"}'
+    assert rewriter.feed(b"9" * 10_000) == b"9" * (10_000 - LONGEST)
+    assert rewriter.finish() == b"9" * LONGEST

@@ -10,17 +10,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from tickdeck.cassette.files import open_cassette
-from tickdeck.recorder.notices import Listening, Notice
-from tickdeck.recorder.run import Options, Recorder
 
 HOP_BY_HOP = {
     b"connection",
@@ -178,31 +175,6 @@ async def ask(port: int, requests: list[bytes]) -> list[Seen]:
         writer.close()
 
 
-@asynccontextmanager
-async def both_ways(tmp_path: Path) -> AsyncIterator[tuple[Service, int, int, Path]]:
-    """The service, its port, the recorder's port before it, and where the cassette will be."""
-    service, output = Service(), tmp_path / "x.cassette"
-    listening: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
-
-    def hear(notice: Notice) -> None:
-        if isinstance(notice, Listening):
-            listening.set_result(notice)
-
-    async with await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=1 << 20) as server:
-        direct = server.sockets[0].getsockname()[1]
-        upstream = f"127.0.0.1:{direct}"
-        options = Options(
-            output, upstream_http=f"http://{upstream}", upstream_ws=f"ws://{upstream}", listen_port=0
-        )
-        recorder = Recorder(options, notify=hear)
-        running = asyncio.ensure_future(recorder.run())
-        async with asyncio.timeout(60):
-            found = await listening
-            yield service, direct, int(found.feed.rpartition(":")[2]), output
-            recorder.request_stop()
-            await running
-
-
 def request(path: str, *fields: str, method: str = "GET", body: bytes = b"") -> bytes:
     return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: HOST", *fields, "", "")).encode() + body
 
@@ -236,26 +208,30 @@ OTHERS = [
 
 @pytest.mark.parametrize("requests", [*GETS, *OTHERS])
 async def test_both_sides_see_through_the_recorder_what_they_see_without_it(
-    tmp_path: Path, requests: list[bytes]
+    both_ways: Callable[..., AbstractAsyncContextManager[Any]], requests: list[bytes]
 ) -> None:
-    async with both_ways(tmp_path) as (service, direct, through, output):
-        as_it_is = await ask(direct, requests)
+    service = Service()
+    async with both_ways(service.serve) as ways:
+        as_it_is = await ask(ways.direct, requests)
         heard, service.heard = service.heard, []
-        recorded = await ask(through, requests)
+        recorded = await ask(ways.through, requests)
         assert recorded == as_it_is
         assert [seen(each) for each in service.heard] == [seen(each) for each in heard]
-    with open_cassette(output) as cassette:
+    with open_cassette(ways.output) as cassette:
         kept = list(cassette.interactions())
     assert [each.status for each in kept] == [int(each.line.split(b" ")[1]) for each in as_it_is]
     assert [each.complete for each in kept] == [each.whole for each in as_it_is]
 
 
-async def test_a_body_that_waits_to_be_asked_for_is_asked_for(tmp_path: Path) -> None:
+async def test_a_body_that_waits_to_be_asked_for_is_asked_for(
+    both_ways: Callable[..., AbstractAsyncContextManager[Any]],
+) -> None:
     """`100-continue` is answered by each side for itself (RFC 9110 10.1.1 lets a proxy do so); the rest is the same."""
     post = request("/plain", "Expect: 100-continue", "Content-Length: 5", method="POST", body=b"hello")
-    async with both_ways(tmp_path) as (service, direct, through, _):
-        as_it_is = await ask(direct, [post])
-        assert await ask(through, [post]) == as_it_is
+    service = Service()
+    async with both_ways(service.serve) as ways:
+        as_it_is = await ask(ways.direct, [post])
+        assert await ask(ways.through, [post]) == as_it_is
         asked, forwarded = map(seen, service.heard)
         assert forwarded.body == asked.body == b"hello"
         assert [pair for pair in asked.fields if pair[0] != b"Expect"] == forwarded.fields
