@@ -12,6 +12,7 @@ A finding shows four characters of what it found and no more.
 
 from __future__ import annotations
 
+import base64
 import enum
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,6 +68,15 @@ _SPACED: Final = bytes(
 _SHORTEST_TOKEN: Final = 20
 _RUN: Final = re.compile(rb"[A-Za-z0-9_+%\-]*")
 _RUN_BEFORE: Final = re.compile(rb"[A-Za-z0-9_+%\-]*\Z")
+
+
+_PACKED: Final = re.compile(rb"(?:H4sI|KLUv/|KLUv_)[A-Za-z0-9+/_\-]{12,}")
+"""The beginning of gzip or zstd, in base64."""
+
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_INSIDE: Final = ", inside the base64 at byte "
+_DEEPEST: Final = 3
+"""So often is packed into packed looked."""
 
 
 class What(enum.StrEnum):
@@ -160,6 +170,19 @@ class Auditor:
                 if not any(start < end and finding.offset < stop for start, stop in seen):
                     seen.append((finding.offset, end))
                     yield finding
+
+        for inside in self._insides(part):
+            yield from self._look(seq, kind, inside)
+
+    def _insides(self, part: _Part) -> Iterator[_Part]:
+        """What is compressed and then written in base64 (base64 alone is one of a secret's spellings)."""
+        for run in _PACKED.finditer(part.data):
+            if run.end() > part.skip:
+                packed = _unbase64(run[0])
+                plain = readable(packed, coding_of((), packed))
+                if plain is not None and part.name.count(_INSIDE) < _DEEPEST:
+                    name = f"{part.name}{_INSIDE}{part.begin + run.start()}"
+                    yield _Part(name, plain, parameter_spots(plain, self._places.query_parameters))
 
     def _known_in(self, seq: int | None, kind: str, part: _Part) -> Iterator[_Found]:
         for spelling in self._known:
@@ -256,6 +279,12 @@ def audit(
     for record in records:
         yield from auditor.record(record)
     yield from auditor.raw(raw)
+
+
+def _unbase64(run: bytes) -> bytes:
+    """Either alphabet's, up to where its last whole group ends."""
+    whole = run[: len(run) - (len(run) % 4 == 1)]
+    return base64.b64decode(whole.translate(_TO_STANDARD) + b"=" * (-len(whole) % 4))
 
 
 def _plain(body: bytes, headers: HeaderPairs) -> tuple[bytes, str]:

@@ -26,6 +26,11 @@ EVICTIONS: Final = frozenset(("max_connections", "disconnected", "force_disconne
 _ADVICE: Final = {**dict.fromkeys(EVICTIONS, _ANOTHER), "slow_consumer": _TOO_SLOW}
 
 
+def what_to_do(status: str) -> str:
+    """The advice for such a status; empty where it announces no end."""
+    return _ADVICE.get(status, "")
+
+
 def advice(payload: bytes) -> tuple[str, str] | None:
     """The service's own words and what to do, if this message announces the end of its connection."""
     if b'"status"' not in payload:

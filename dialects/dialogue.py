@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tickdeck.dialects.advice import EVICTIONS
+from tickdeck.dialects.advice import EVICTIONS, what_to_do
 from tickdeck.dialects.channels import normalise
 
 _STATUS: Final = b'"status"'
@@ -70,9 +70,18 @@ class ChannelsRefused:
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """The service ends this connection in favour of another one."""
+    """The service ends this connection in favour of another one; ``advice`` is what to do."""
 
     words: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """The service ends this connection for what was done on it; dialling again is right."""
+
+    words: str
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,9 @@ class Market:
     """The frame holds market data."""
 
 
-Step: TypeAlias = Say | KeyTaken | KeyRefused | ChannelsTaken | ChannelsRefused | Evicted | Complaint | Market
+Step: TypeAlias = (
+    Say | KeyTaken | KeyRefused | ChannelsTaken | ChannelsRefused | Evicted | LetGo | Complaint | Market
+)
 
 
 class Dialogue:
@@ -124,8 +135,9 @@ class Dialogue:
         return steps
 
     def _status(self, status: str, message: str) -> list[Step]:
-        if status in EVICTIONS:
-            return [Evicted(message.strip() or status)]
+        if advice := what_to_do(status):
+            kind = Evicted if status in EVICTIONS else LetGo
+            return [kind(message.strip() or status, advice)]
         match self.stage, status:
             case Stage.GREETING, "connected":
                 self.stage = Stage.AUTH

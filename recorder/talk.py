@@ -15,6 +15,7 @@ from tickdeck.dialects.dialogue import (
     Evicted,
     KeyRefused,
     KeyTaken,
+    LetGo,
     Market,
     Say,
     Stage,
@@ -27,6 +28,7 @@ from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import (
     Acknowledged,
     Authenticated,
+    Dropped,
     Notify,
     Quiet,
     Refused,
@@ -167,7 +169,10 @@ class Talk:
                 self._notify(Refused(channels, words))
             case KeyRefused(words):
                 self._end_with(f"the service refused the key: {words}")
-            case Evicted(words):
+            case LetGo(words, advice):
+                self._notify(Dropped(self._track, self._standing.market, words, advice))
+            case Evicted(words, advice):
+                self._notify(Dropped(self._track, self._standing.market, words, advice))
                 self._end_with(f"another connection of this key took over {self._standing.market}: {words}")
             case Complaint(words):
                 self._notify(Trouble(f"the service says: {words}"))

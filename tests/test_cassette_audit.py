@@ -1,7 +1,7 @@
 import base64
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickdeck.cassette.audit import Finding, What, audit
+from tickdeck.cassette.compression import zstd
 from tickdeck.cassette.records import (
     TEXT,
     Anchor,
@@ -125,6 +126,23 @@ def test_compressed_bodies_are_opened() -> None:
     record = asked(body=gzip.compress(SECRET.encode()), response_headers=((b"Content-Encoding", b"gzip"),))
     [finding] = findings(record, known=[SECRET])
     assert (finding.part, finding.offset) == ("body", 0)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_what_is_compressed_inside_base64_is_opened(
+    pack: Callable[[bytes], bytes], encode: Callable[[bytes], bytes]
+) -> None:
+    inner = encode(pack(b'{"url":"https://a/b?apiKey=sesame"}'))
+    outer = encode(pack(b'{"again":"' + inner + b'","key":"' + KEY.encode() + b'"}'))
+    found = findings(body_of('{"packed":"' + outer.decode() + '"}'), known=[KEY])
+    depths = {(each.what, each.part.count("inside the base64")): each.part for each in found}
+    assert depths[What.KNOWN, 1] == "body, inside the base64 at byte 11"
+    assert (What.PLACED, 2) in depths
+
+
+def test_base64_that_only_begins_like_something_compressed_is_no_finding() -> None:
+    assert findings(body_of('{"packed":"H4sIthisIsNoGzipStreamAtAll0"}')) == []
 
 
 def test_a_body_that_cannot_be_opened_is_told() -> None:

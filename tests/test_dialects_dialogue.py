@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tickdeck.dialects.advice import what_to_do
 from tickdeck.dialects.dialogue import (
     ChannelsRefused,
     ChannelsTaken,
@@ -12,6 +13,7 @@ from tickdeck.dialects.dialogue import (
     Evicted,
     KeyRefused,
     KeyTaken,
+    LetGo,
     Market,
     Say,
     Stage,
@@ -109,7 +111,14 @@ def test_an_unknown_topic_stays_open() -> None:
 )
 def test_an_eviction_is_one_at_any_stage(word: str, message: str) -> None:
     for dialogue in (Dialogue("KEY", []), ready("T.MSFT")):
-        assert dialogue.receive(status(word, message)) == [Evicted(message.strip())]
+        assert dialogue.receive(status(word, message)) == [Evicted(message.strip(), what_to_do(word))]
+
+
+def test_a_reader_that_is_too_slow_is_let_go_and_told_what_to_do() -> None:
+    [step] = ready("T.MSFT").receive(status("slow_consumer", "Disconnected due to slow consumer"))
+    assert isinstance(step, LetGo)
+    assert step.words == "Disconnected due to slow consumer"
+    assert "fewer channels" in step.advice
 
 
 def test_another_error_is_a_complaint() -> None:

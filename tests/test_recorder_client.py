@@ -408,6 +408,30 @@ async def test_an_eviction_is_told_plainly_and_not_fought() -> None:
             "Maximum number of websocket connections exceeded."
         )
     assert run.kept.closes() == [(Sender.SERVER, 1008)]
+    dropped = (await run.said("dropped")).values()
+    assert dropped["words"] == "Maximum number of websocket connections exceeded."
+    assert "most plans allow one" in str(dropped["advice"])
+
+
+async def test_a_slow_reader_is_told_so_and_dials_again() -> None:
+    vendor = Vendor()
+    rounds = 0
+
+    async def sell(connection: ServerConnection) -> None:
+        nonlocal rounds
+        rounds += 1
+        await vendor.sell(connection)
+        if rounds == 1:
+            await connection.send(status("slow_consumer", "Disconnected due to slow consumer"))
+            await connection.close(1008)
+        await connection.wait_closed()
+
+    async with recording(sell, patience=BRISK) as run:
+        dropped = (await run.said("dropped")).values()
+        await run.said("gap")
+    assert dropped["words"] == "Disconnected due to slow consumer"
+    assert "fewer channels" in str(dropped["advice"])
+    assert run.kept.gaps()[0].reason.endswith("was closed with 1008")
 
 
 async def test_another_complaint_of_the_service_is_passed_on() -> None:
