@@ -38,7 +38,8 @@ from tickdeck.recorder.upstream import Incoming
 LARGEST_REQUEST: Final = 8 << 20
 """Bytes of a request body that are kept; with the answer's it has to fit into a row of the cassette."""
 
-_AS_IT_CAME: Final = web.ResponseKey("names of the fields that came", frozenset[bytes])
+AS_IT_CAME: Final = web.ResponseKey("names of the fields that came", frozenset[bytes])
+"""Of a response that may have no other fields: see `as_it_came`."""
 
 
 class Asked:
@@ -190,7 +191,7 @@ async def in_one_piece(request: web.BaseRequest, answer: Answer) -> web.StreamRe
         _as_headers_say(request, whole, answer.headers)
         return whole
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
-    response[_AS_IT_CAME] = frozenset(name.lower() for name, _ in answer.headers)
+    response[AS_IT_CAME] = frozenset(name.lower() for name, _ in answer.headers)
     response.force_close()
     try:
         await response.prepare(request)
@@ -202,7 +203,7 @@ async def in_one_piece(request: web.BaseRequest, answer: Answer) -> web.StreamRe
 
 async def as_it_came(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Take out what aiohttp adds to every response, where the upstream did not say it."""
-    came = response.get(_AS_IT_CAME)
+    came = response.get(AS_IT_CAME)
     if came is not None:
         for name in ("Content-Type", "Server", "Date"):
             if name.lower().encode() not in came:
@@ -211,7 +212,7 @@ async def as_it_came(request: web.BaseRequest, response: web.StreamResponse) -> 
 
 def _as_headers_say(request: web.BaseRequest, response: web.StreamResponse, headers: HeaderPairs) -> None:
     """No field that did not come, and chunks where no length did."""
-    names = response[_AS_IT_CAME] = frozenset(name.lower() for name, _ in headers)
+    names = response[AS_IT_CAME] = frozenset(name.lower() for name, _ in headers)
     has_length = b"content-length" in names or not _has_a_body(request.method, response.status)
     if not has_length and request.version >= HttpVersion11:
         response.enable_chunked_encoding()

@@ -14,6 +14,7 @@ from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import accepted_upgrade, protocols_of, sent_upstream
 from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import Dropped, Notify, TrackEnded, TrackStarted
+from tickdeck.recorder.passing import AS_IT_CAME
 from tickdeck.recorder.relay import Relay
 from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
 from tickdeck.recorder.sink import Intake
@@ -97,7 +98,9 @@ class SocketProxy:
         track = self._intake.track_opened(opening)
         self._notify(TrackStarted(track, opening.market))
         socket = _socket((upgrade.socket.protocol,) if upgrade.socket.protocol else ())
-        for name, value in accepted_upgrade(answered):
+        accepted = accepted_upgrade(answered)
+        socket[AS_IT_CAME] = frozenset(name.lower() for name, _ in accepted)
+        for name, value in accepted:
             socket.headers.add(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
         transport = request.transport
         try:
