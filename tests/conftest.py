@@ -148,7 +148,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[Iterable[Record]], Cassette]]:
 
 @dataclass
 class BothWays:
-    """A service of bare sockets, directly and through a recorder: the ports, the cassette, what the recorder said."""
+    """A service, directly and through a recorder: the ports, the cassette, what the recorder said."""
 
     direct: int
     through: int
@@ -160,37 +160,52 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @pytest.fixture
-def both_ways(tmp_path: Path) -> Callable[[Handler], AbstractAsyncContextManager[BothWays]]:
-    """Starts the service and a recorder before it."""
+def recorder_before(tmp_path: Path) -> Callable[[int], AbstractAsyncContextManager[BothWays]]:
+    """Starts a recorder before the service on this port."""
 
     @asynccontextmanager
-    async def started(handler: Handler) -> AsyncIterator[BothWays]:
+    async def started(port: int) -> AsyncIterator[BothWays]:
         output, notices = tmp_path / "x.cassette", list[Notice]()
         listening: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await handler(reader, writer)
-            finally:
-                writer.close()
 
         def hear(notice: Notice) -> None:
             notices.append(notice)
             if isinstance(notice, Listening):
                 listening.set_result(notice)
 
-        async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20) as server:
-            direct = server.sockets[0].getsockname()[1]
-            upstream = f"127.0.0.1:{direct}"
-            options = Options(
-                output, upstream_http=f"http://{upstream}", upstream_ws=f"ws://{upstream}", listen_port=0
-            )
-            recorder = Recorder(options, notify=hear)
-            running = asyncio.ensure_future(recorder.run())
-            async with asyncio.timeout(60):
-                found = await listening
-                yield BothWays(direct, int(found.feed.rpartition(":")[2]), output, notices)
-                recorder.request_stop()
-                await running
+        upstream = f"127.0.0.1:{port}"
+        options = Options(
+            output, upstream_http=f"http://{upstream}", upstream_ws=f"ws://{upstream}", listen_port=0
+        )
+        recorder = Recorder(options, notify=hear)
+        running = asyncio.ensure_future(recorder.run())
+        async with asyncio.timeout(60):
+            found = await listening
+            yield BothWays(port, int(found.feed.rpartition(":")[2]), output, notices)
+            recorder.request_stop()
+            await running
+
+    return started
+
+
+@pytest.fixture
+def both_ways(
+    recorder_before: Callable[[int], AbstractAsyncContextManager[BothWays]],
+) -> Callable[[Handler], AbstractAsyncContextManager[BothWays]]:
+    """Starts a service of bare sockets, and a recorder before it."""
+
+    @asynccontextmanager
+    async def started(handler: Handler) -> AsyncIterator[BothWays]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+        async with (
+            await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20) as server,
+            recorder_before(server.sockets[0].getsockname()[1]) as ways,
+        ):
+            yield ways
 
     return started
