@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from fractions import Fraction
 from typing import Final
 
@@ -38,6 +38,9 @@ from tickdeck.watch.exposition import exposition
 
 MOST_FRAMES: Final = 10_000
 """Frames in one step or burst: each is looked for on its own, and the server does nothing else meanwhile."""
+
+MOST_NAMED: Final = 20
+"""Channels that an error names."""
 
 NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
 """Close codes that stand for something, and are never in a close frame (RFC 6455 7.4.1)."""
@@ -198,23 +201,53 @@ class Controls:
             self._open.set()
         return self.state()
 
-    async def wait(self, what: str = "finished", *, timeout: float = 30) -> State:
-        """Until the tape has ``started``, ``finished``, or everything due was ``delivered``, or everybody ``left``."""
-        waits = {
-            "started": (self._waits.started, "the start of the tape"),
-            "finished": (self._waits.finished, "the end of the tape"),
-            "delivered": (self._waits.delivered, "all that is due to be delivered"),
-            "left": (self._waits.left, "the last client to leave"),
+    async def wait(
+        self, what: str = "finished", *, channel: str | None = None, n: int = 1, timeout: float = 30
+    ) -> State:
+        """Until the tape has ``started``, ``finished``, or everything due was ``delivered``, or everybody ``left``.
+
+        Or until a client is ``subscribed`` to ``channel``, or those connected were sent ``n`` of its ``events``.
+        """
+        waits = self._waits
+        kinds: dict[str, tuple[Callable[[], Awaitable[None]], str]] = {
+            "started": (waits.started, "the start of the tape"),
+            "finished": (waits.finished, "the end of the tape"),
+            "delivered": (waits.delivered, "all that is due to be delivered"),
+            "left": (waits.left, "the last client to leave"),
         }
-        if what not in waits:
-            raise UsageError(f"there is no waiting for {what[:60]!r}; wait for {', '.join(waits)}")
-        wait, words = waits[what]
+        about = {
+            "subscribed": (lambda: waits.subscribed(channel or ""), f"a subscription to {channel}"),
+            "events": (lambda: waits.events(channel or "", n), f"{n} events of {channel}"),
+        }
+        if what not in (*kinds, *about):
+            raise UsageError(f"there is no waiting for {what[:60]!r}; wait for {', '.join((*kinds, *about))}")
+        if (what in about) != (channel is not None):
+            raise UsageError(f"waiting for {what} takes {'a' if what in about else 'no'} channel")
+        wait, words = {**kinds, **about}[what]
         try:
             async with asyncio.timeout(timeout):
                 await wait()
         except TimeoutError:
-            raise WaitTimeoutError(f"waited {timeout:g} s for {words}; {self._waits.situation()}") from None
+            raise WaitTimeoutError(
+                f"waited {timeout:g} s for {words}; {self._missing(what, channel)}"
+            ) from None
         return self.state()
+
+    def _missing(self, what: str, channel: str | None) -> str:
+        """What there was instead, and where things stood."""
+        found = ""
+        if what == "events" and channel is not None:
+            found = f"{self._waits.sent(channel)} were sent; "
+        if what == "subscribed":
+            held = sorted(
+                {
+                    name
+                    for each in self._stage.connections.values()
+                    for name in each.session.conversation.subscriptions.channels
+                }
+            )
+            found = f"held is {', '.join(held[:MOST_NAMED]) or 'nothing'}; "
+        return found + self._waits.situation()
 
     # -- what it is asked
 
@@ -229,6 +262,10 @@ class Controls:
     def misses(self) -> list[dict[str, object]]:
         """Requests that were not on the cassette, each with the nearest recording."""
         return list(self._desk.misses)
+
+    def situation(self) -> str:
+        """Where things stand, in words."""
+        return self._waits.situation()
 
     def metrics(self) -> str:
         """The numbers of the run, as Prometheus reads them."""

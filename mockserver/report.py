@@ -18,6 +18,7 @@ from collections.abc import Iterable
 import xxhash
 
 from tickdeck.cassette.errors import FormatError
+from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.counting import EventCounts
 from tickdeck.mockserver.course import cursor_of, leg_of, seq_of
 from tickdeck.mockserver.session import Session
@@ -148,6 +149,31 @@ def channel_counts(session: Session) -> dict[str, dict[str, int | bool]]:
     edges = (session.account.joined, session.reel.cursor)
     course = _Course(session, [*places, *((channel, cursor) for channel in spans for cursor in edges)])
     return {channel: _counts(session, course, channel, pairs) for channel, pairs in spans.items()}
+
+
+def sent_of(session: Session, channel: str) -> int:
+    """How many events of a channel (``T.AAPL``, ``T.*``) a client was sent so far, by whatever subscription."""
+    spans = _spans(session)
+    covering = [pairs for name, pairs in spans.items() if Subscriptions((name,)).wants(channel)]
+    if covering:
+        wanted = {channel: _together([pair for pairs in covering for pair in pairs])}
+    else:
+        wanted = {name: pairs for name, pairs in spans.items() if Subscriptions((channel,)).wants(name)}
+    course = _Course(
+        session, [(name, edge) for name, pairs in wanted.items() for pair in pairs for edge in pair]
+    )
+    return sum(course.between(name, *pair) for name, pairs in wanted.items() for pair in pairs)
+
+
+def _together(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What several spans cover, each place once."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _channels_or_nothing(session: Session) -> dict[str, dict[str, int | bool]]:

@@ -163,10 +163,12 @@ ROUTES: Final = (
             Parameter(
                 "for",
                 TEXT,
-                "`started`, `finished`, `delivered` (all that is due now) or `left` (everybody); `finished`, "
-                "if nothing is said",
+                "`started`, `finished`, `delivered` (all that is due now), `left` (everybody), `subscribed` or "
+                "`events` (of `channel`); `finished`, if nothing is said",
                 argument="what",
             ),
+            Parameter("channel", TEXT, "with `subscribed` and `events`: `T.AAPL`, `T.*`"),
+            Parameter("n", NUMBER, "so many events; one, if nothing is said"),
             Parameter("timeout", SECONDS, "give up after so many seconds; 30, if nothing is said"),
         ),
     ),

@@ -87,6 +87,10 @@ class Session:
         """A binary message arrived, which no service here understands."""
         return self._carry_out(self.conversation.receive_binary(payload), now_ns)
 
+    def pinged(self, now_ns: int) -> Entry:
+        """A ping came, and is answered."""
+        return self._entry("ping", now_ns)
+
     def ponged(self, payload: bytes) -> bool:
         """A pong arrived; whether it is the one that lockstep waits for."""
         if self.timeline is None or not self._ping_payload or payload != self._ping_payload:

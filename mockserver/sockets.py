@@ -63,6 +63,10 @@ class House(Protocol):
         """Something happened."""
         ...
 
+    def remember(self, entry: Entry) -> None:
+        """Something happened that is for the journal alone."""
+        ...
+
     def rests(self, session: Session) -> None:
         """Nothing is due for this client now."""
         ...
@@ -274,6 +278,7 @@ class Connection:
                 self._house.note(self.session.receive_binary(message.data, now_ns))
             elif message.type is WSMsgType.PING:
                 pump.pong(bytes(message.data))
+                self._house.remember(self.session.pinged(now_ns))
             elif message.type is WSMsgType.PONG:
                 if self.session.ponged(bytes(message.data)):
                     self._house.rests(self.session)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tickdeck.mockserver.listening import Listening
-from tickdeck.mockserver.options import SECOND
+from tickdeck.mockserver.options import MILLISECOND, SECOND
+from tickdeck.mockserver.report import sent_of
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.timeline import Timeline
+
+LOOK_EVERY_NS: Final = 10 * MILLISECOND
+MOST_TOLD: Final = 3
 
 ALONE_NS: Final = SECOND
 """How long nothing must be connected before everybody counts as having left."""
@@ -36,6 +40,39 @@ class Waits:
         """Until everything that is due by now has left for every client."""
         await self._until(self._has_delivered)
 
+    async def subscribed(self, channel: str) -> None:
+        """Until a client holds a channel, by its name or its topic's wildcard."""
+        await self._until(
+            lambda: any(
+                each.session.conversation.subscriptions.wants(channel)
+                for each in self._stage.connections.values()
+            )
+        )
+
+    async def events(self, channel: str, count: int) -> None:
+        """Until clients that are connected were sent so many events of a channel.
+
+        Counting looks at the tape: it is done at most every hundredth of a second, and
+        takes no more than a fifth of the time.
+        """
+        clock, due_ns = self._stage.clock, 0
+
+        def enough() -> bool:
+            nonlocal due_ns
+            if (begun_ns := clock.now_ns()) < due_ns:
+                return False
+            if self.sent(channel) >= count:
+                return True
+            due_ns = clock.now_ns() + max(LOOK_EVERY_NS, 4 * (clock.now_ns() - begun_ns))
+            clock.call_at(due_ns, self._stage.changed.set)
+            return False
+
+        await self._until(enough)
+
+    def sent(self, channel: str) -> int:
+        """How many events of a channel the clients that are connected were sent so far."""
+        return sum(sent_of(each.session, channel) for each in self._stage.connections.values())
+
     async def left(self) -> None:
         """Until no socket is connected, whatever else has happened."""
         while self._stage.connections:
@@ -53,7 +90,20 @@ class Waits:
     def situation(self) -> str:
         """Where the clients stand, in words: ``it never started: 1 client, authenticated, no subscription``."""
         sessions = [connection.session for connection in self._stage.connections.values()]
-        return situation(sessions, self._stage.timelines)
+        return situation(sessions, self._stage.timelines) + self._places()
+
+    def _places(self) -> str:
+        """Where the timelines that have started are: `` at 2026-11-23T14:31:05.120000Z (+65.12 s)``."""
+        started = [each for each in self._stage.timelines if each.started]
+        now_ns = self._stage.clock.now_ns()
+        places = []
+        for timeline in started[:MOST_TOLD]:
+            position_ns = timeline.position(now_ns)
+            name = f"timeline {timeline.number} " if len(started) > 1 else ""
+            paused = ", paused" if timeline.head.paused else ""
+            at = self._stage.teller.market_time(position_ns)
+            places.append(f"{name}at {at} (+{max(position_ns, 0) / SECOND:g} s{paused})")
+        return f", {', '.join(places)}" if places else ""
 
     async def _until(self, true: Callable[[], bool]) -> None:
         stage = self._stage

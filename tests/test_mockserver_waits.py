@@ -86,13 +86,13 @@ async def test_each_wait_returns_once_it_has_come(tape: Cassette) -> None:
             assert waits.situation() == "it never started: 1 client, authenticated, no subscription"
             await bot.says("subscribe", "T.A")
             await within(started)
-            assert waits.situation() == "it is playing"
+            assert waits.situation().startswith("it is playing, at 20")
             assert not finished.done()
             await bot.hears(11)
             await within(finished)
             await within(done)
             await within(waits.delivered())
-            assert waits.situation() == "it has ended"
+            assert waits.situation().startswith("it has ended, at 20")
             left = pending(waits.left())
             await waits.client()
             assert not left.done()
@@ -110,7 +110,7 @@ async def test_what_is_due_is_delivered_though_the_tape_goes_on(tape: Cassette) 
         player.controls.step(frames=3)
         await within(player.waits.delivered())
         assert (await bot.hears(3)).count('"sym":"A"') == 3
-        assert player.waits.situation() == "it is playing"
+        assert player.waits.situation().startswith("it is playing, at 20")
 
 
 async def test_nobody_is_waited_for_where_everybody_has_left_with_the_tape_unread(tape: Cassette) -> None:

@@ -1,0 +1,367 @@
+"""The handles of a `MockServer`: where it is, what it can be asked and told, and what can be waited for.
+
+One handle blocks and is used from any thread; of the other what waits is awaited, in
+the loop of the server. Both have every other verb in common.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from fractions import Fraction
+from typing import Any, Final, TypeVar
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.gateway.identity import client_context
+from tickdeck.mockserver.controls import Controls, WaitTimeoutError
+from tickdeck.mockserver.happenings import (
+    Happenings,
+    assert_no_missteps,
+    assert_requested,
+    assert_subscribed,
+)
+from tickdeck.mockserver.server import Player
+from tickdeck.mockserver.telling import Line
+from tickdeck.mockserver.views import ClientView, Moved, State
+
+LOOK_EVERY_S: Final = 0.005
+"""How often the predicate of `wait_until` is asked."""
+
+Result = TypeVar("Result")
+
+
+class Market(ABC):
+    """What both handles have: where the server is, and every verb that does not wait.
+
+    Where a verb takes a ``timeline`` (a number from 1), it is for that one alone;
+    without it, for all. What is asked is also answered once the server has stopped.
+    """
+
+    def __init__(self, player: Player, loop: asyncio.AbstractEventLoop) -> None:
+        self._player = player
+        self._loop = loop
+        self.http_url = player.http_url
+        self.ws_url = player.ws_url
+        self.feed = player.feed
+        self.port = player.port
+        self.ca_file = player.ca_file
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """What a client connects with that trusts the throw-away CA; `UsageError` where there is none."""
+        if self.ca_file is None:
+            raise UsageError("this server has no throw-away CA to trust; tls=True without tls_cert makes one")
+        return client_context(self.ca_file)
+
+    @abstractmethod
+    def _in_loop(self, work: Callable[[], Result]) -> Result:
+        """Done in the server's loop."""
+
+    # -- what it is asked
+
+    @property
+    def journal(self) -> Happenings:
+        """What clients did so far, and what the server was told, in order."""
+        return self._ask(lambda: Happenings(self._player.journal.entries))
+
+    def state(self) -> State:
+        """Where everything stands."""
+        return self._ask(self._controls.state)
+
+    def clients(self) -> list[ClientView]:
+        """Who is connected: what it holds, where it is."""
+        return self._ask(self._controls.clients)
+
+    def misses(self) -> list[dict[str, object]]:
+        """Requests that were not on the cassette, each with the nearest recording."""
+        return self._ask(self._controls.misses)
+
+    def metrics(self) -> str:
+        """The numbers of the run, as Prometheus reads them (docs/control.md)."""
+        return self._ask(self._controls.metrics)
+
+    def report(self) -> Line:
+        """Who was sent what, misses, missteps, lateness, digests (docs/playing.md)."""
+        return self._ask(self._player.report)
+
+    # -- what it is told
+
+    def pause(self, *, timeline: int | None = None) -> State:
+        """Stand still."""
+        return self._tell(lambda: self._controls.pause(timeline=timeline))
+
+    def resume(self, *, timeline: int | None = None) -> State:
+        """Go on; with ``start_on="control"`` this is the start, also for clients that come later."""
+        return self._tell(lambda: self._controls.resume(timeline=timeline))
+
+    def speed(self, speed: str | float | Fraction, *, timeline: int | None = None) -> State:
+        """Go on at another speed: a factor, ``max``, ``step`` or ``lockstep``; timelines to come start at it too."""
+        return self._tell(lambda: self._controls.speed(speed, timeline=timeline))
+
+    def seek(self, to: str, *, timeline: int | None = None) -> State:
+        """Jump to a place on the tape: ``+90s``, ``09:31:05`` or a timestamp with its zone."""
+        return self._tell(lambda: self._controls.seek(to, timeline=timeline))
+
+    def step(
+        self,
+        *,
+        frames: int | None = None,
+        seconds: float | None = None,
+        duration: str | None = None,
+        timeline: int | None = None,
+    ) -> Moved:
+        """Let the next frames (one, if nothing is said) or a stretch of the tape go, and stand.
+
+        The stretch is ``seconds=0.5`` or ``duration="500ms"``.
+        """
+        if seconds is not None:
+            if duration is not None:
+                raise UsageError("step takes seconds or a duration, not both")
+            duration = f"{seconds:f}s"
+        return self._tell(lambda: self._controls.step(frames=frames, duration=duration, timeline=timeline))
+
+    def burst(
+        self, *, frames: int | None = None, duration: str | None = None, timeline: int | None = None
+    ) -> Moved:
+        """Let frames, or a stretch of the tape, go at once, and go on from there at the speed there was."""
+        return self._tell(lambda: self._controls.burst(frames=frames, duration=duration, timeline=timeline))
+
+    def drop(
+        self,
+        *,
+        code: int | None = None,
+        reason: str = "",
+        client: int | None = None,
+        abrupt: bool | None = None,
+    ) -> State:
+        """Lose every client, or one: with a close frame of ``code``, or without one (``abrupt``)."""
+        if abrupt is not None and abrupt != (code is None):
+            raise UsageError("a drop is abrupt or has a code" + (", not both" if abrupt else ""))
+        return self._tell(lambda: self._controls.drop(code=code, reason=reason, client=client))
+
+    def stub(
+        self,
+        request: str,
+        body: object = None,
+        *,
+        status: int = 200,
+        content_type: str = "application/json",
+        clear: bool = False,
+    ) -> None:
+        """Answer a request (``GET /v1/marketstatus/now``) with a body: bytes, text, or what becomes JSON.
+
+        ``clear`` lets the cassette answer again.
+        """
+        self._tell(
+            lambda: self._controls.stub(request, body, status=status, content_type=content_type, clear=clear)
+        )
+
+    def refuse_keys(self, keys: Iterable[str] | None = None, *, refuse: bool = True) -> None:
+        """Refuse these keys from now on (all, if none is named), or take them again. Who is in stays in."""
+        self._tell(lambda: self._controls.refuse_keys(keys, refuse=refuse))
+
+    def send(
+        self,
+        payload: bytes | str | Mapping[str, object] | Sequence[Mapping[str, object]],
+        *,
+        market: str | None = None,
+    ) -> int:
+        """A frame of one's own to each client that holds one of its channels; to how many.
+
+        It is an event (``{"ev": "T", "sym": "AAPL", "p": 1.5}``), several, or the text of a JSON array of them.
+        """
+        frame = _frame_of(payload)
+        return self._tell(lambda: self._controls.send(frame, market=market))
+
+    # -- what is proved of it
+
+    def assert_subscribed(self, *channels: str) -> None:
+        """AssertionError, with what there was, unless a client has subscribed to each of these."""
+        assert_subscribed(self.journal, channels)
+
+    def assert_requested(self, request: str, *, times: int | None = None) -> None:
+        """AssertionError unless ``GET /v3/trades/AAPL`` was asked (so many ``times``), with at least its query."""
+        assert_requested(self.journal, request, times)
+
+    def assert_no_missteps(self) -> None:
+        """AssertionError, with each of them, if a client did what the vendor would not have answered."""
+        assert_no_missteps(self.journal)
+
+    # -- how it is done
+
+    @property
+    def _controls(self) -> Controls:
+        return self._player.controls
+
+    def _ask(self, work: Callable[[], Result]) -> Result:
+        return self._in_loop(work) if self._player.running else work()
+
+    def _tell(self, work: Callable[[], Result]) -> Result:
+        self._need_running()
+        return self._in_loop(work)
+
+    def _look_for_failure(self) -> None:
+        """What the program waits for may never come, because the cassette could not be read."""
+        failure = self._player.failure
+        if failure is not None:
+            raise failure
+
+    def _in_vain(self, predicate: object, timeout: float) -> str:
+        name = getattr(predicate, "__qualname__", "")
+        what = f"{name}()" if name and "<lambda>" not in name else "what was asked for"
+        return f"waited {timeout:g} s for {what}; {self._ask(self._controls.situation)}"
+
+    def _need_running(self) -> None:
+        if not self._player.running:
+            raise UsageError("the server has stopped: it can be asked, and told nothing any more")
+
+
+class AsyncMarket(Market):
+    """A running server, driven from its own event loop."""
+
+    async def reset(self) -> State:
+        """As if the server had just started: clients are closed with 1001, all told and counted is forgotten."""
+        self._need_running()
+        return await self._controls.reset()
+
+    async def wait_started(self, timeout: float = 30) -> None:
+        """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
+        await self._wait("started", timeout)
+
+    async def wait_finished(self, timeout: float = 30) -> None:
+        """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
+        await self._wait("finished", timeout)
+
+    async def wait_delivered(self, timeout: float = 30) -> None:
+        """Until all that is due by now has left for every client; `WaitTimeoutError` after ``timeout`` seconds."""
+        await self._wait("delivered", timeout)
+
+    async def wait_left(self, timeout: float = 30) -> None:
+        """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
+        await self._wait("left", timeout)
+
+    async def wait_subscribed(self, *channels: str, timeout: float = 30) -> None:
+        """Until each channel is held by a client; `WaitTimeoutError` after ``timeout`` seconds for one of them."""
+        for channel in _some(channels):
+            await self._wait("subscribed", timeout, channel=channel)
+
+    async def wait_for(self, channel: str, n: int = 1, *, timeout: float = 30) -> None:
+        """Until the connected clients were sent ``n`` events of a channel; what a client made of them may lag."""
+        await self._wait("events", timeout, channel=channel, n=n)
+
+    async def wait_until(self, predicate: Callable[[], object], *, timeout: float = 30) -> None:
+        """Until ``predicate()`` is true; `WaitTimeoutError` with where things stood."""
+        self._need_running()
+        give_up = time.monotonic() + timeout
+        while not await _value(predicate()):
+            self._look_for_failure()
+            if time.monotonic() >= give_up:
+                raise WaitTimeoutError(self._in_vain(predicate, timeout))
+            await asyncio.sleep(LOOK_EVERY_S)  # noqa: TID251 - nobody says when a program's own state changes
+
+    async def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
+        self._need_running()
+        await self._controls.wait(what, channel=channel, n=n, timeout=timeout)
+
+    def _in_loop(self, work: Callable[[], Result]) -> Result:
+        if _running_loop() is not self._loop:
+            raise UsageError(
+                "a handle of async with was used outside its event loop; use with instead, for a plain one"
+            )
+        return work()
+
+
+class PlainMarket(Market):
+    """A running server, driven from any thread; methods block."""
+
+    def reset(self) -> State:
+        """As if the server had just started: clients are closed with 1001, all told and counted is forgotten."""
+        return self._await(self._controls.reset)
+
+    def wait_started(self, timeout: float = 30) -> None:
+        """Until the tape runs; `WaitTimeoutError` after ``timeout`` seconds."""
+        self._wait("started", timeout)
+
+    def wait_finished(self, timeout: float = 30) -> None:
+        """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
+        self._wait("finished", timeout)
+
+    def wait_delivered(self, timeout: float = 30) -> None:
+        """Until all that is due by now has left for every client; `WaitTimeoutError` after ``timeout`` seconds."""
+        self._wait("delivered", timeout)
+
+    def wait_left(self, timeout: float = 30) -> None:
+        """Until no client is connected; `WaitTimeoutError` after ``timeout`` seconds."""
+        self._wait("left", timeout)
+
+    def wait_subscribed(self, *channels: str, timeout: float = 30) -> None:
+        """Until each channel is held by a client; `WaitTimeoutError` after ``timeout`` seconds for one of them."""
+        for channel in _some(channels):
+            self._wait("subscribed", timeout, channel=channel)
+
+    def wait_for(self, channel: str, n: int = 1, *, timeout: float = 30) -> None:
+        """Until the connected clients were sent ``n`` events of a channel; what a client made of them may lag."""
+        self._wait("events", timeout, channel=channel, n=n)
+
+    def wait_until(self, predicate: Callable[[], object], *, timeout: float = 30) -> None:
+        """Until ``predicate()`` is true; `WaitTimeoutError` with where things stood."""
+        self._need_running()
+        give_up = time.monotonic() + timeout
+        while not predicate():
+            self._look_for_failure()
+            if time.monotonic() >= give_up:
+                raise WaitTimeoutError(self._in_vain(predicate, timeout))
+            time.sleep(LOOK_EVERY_S)
+
+    def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
+        self._await(lambda: self._controls.wait(what, channel=channel, n=n, timeout=timeout))
+
+    def _in_loop(self, work: Callable[[], Result]) -> Result:
+        async def in_the_loop() -> Result:
+            return work()
+
+        return self._await(in_the_loop)
+
+    def _await(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        self._need_running()
+        if _running_loop() is self._loop:
+            raise UsageError(
+                "a plain handle was used in the server's own thread, which would wait for itself; use async with"
+            )
+        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise UsageError("the server was stopped meanwhile") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+
+def _frame_of(payload: bytes | str | Mapping[str, object] | Sequence[Mapping[str, object]]) -> bytes | str:
+    if isinstance(payload, bytes | str):
+        return payload
+    events = [payload] if isinstance(payload, Mapping) else list(payload)
+    return json.dumps(events, ensure_ascii=False, separators=(",", ":"))
+
+
+def _some(channels: tuple[str, ...]) -> tuple[str, ...]:
+    if not channels:
+        raise UsageError("wait_subscribed takes at least one channel")
+    return channels
+
+
+async def _value(found: object) -> object:
+    return await found if inspect.isawaitable(found) else found
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
