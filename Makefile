@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find cassette dialects gateway recorder mockserver watch deck -type f ! -name '*.pyc' 2>/dev/null) pyproject.toml constraints.txt
+SOURCES := $(shell find cassette dialects gateway recorder mockserver testing watch deck -type f ! -name '*.pyc' 2>/dev/null) pyproject.toml constraints.txt
 
 comma := ,
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tickdeck.cassette.files import open_cassette, open_cassettes
     from tickdeck.cassette.reader import Cassette
     from tickdeck.mockserver.harness import MockServer
+    from tickdeck.testing.tapes import tape
 
     __version__: str
 
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "open_cassette",
     "open_cassettes",
+    "tape",
 ]
 
 _HOMES = {
@@ -53,6 +55,7 @@ _HOMES = {
     "UsageError": "tickdeck.cassette.errors",
     "open_cassette": "tickdeck.cassette.files",
     "open_cassettes": "tickdeck.cassette.files",
+    "tape": "tickdeck.testing.tapes",
 }
 
 

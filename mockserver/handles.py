@@ -12,10 +12,11 @@ import json
 import ssl
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.gateway.identity import client_context
@@ -32,6 +33,9 @@ from tickdeck.mockserver.views import ClientView, Moved, State
 
 LOOK_EVERY_S: Final = 0.005
 """How often the predicate of `wait_until` is asked."""
+
+TEST_KEY: Final = "test"
+_STOPPED: Final = "the server was stopped meanwhile"
 
 Result = TypeVar("Result")
 
@@ -51,6 +55,40 @@ class Market(ABC):
         self.feed = player.feed
         self.port = player.port
         self.ca_file = player.ca_file
+        self._traveller: Any = None
+
+    @property
+    def key(self) -> str:
+        """An API key that this server takes: the first of ``keys``, else ``test``."""
+        good = self._player.options.good_keys
+        return min(good) if good else TEST_KEY
+
+    @contextmanager
+    def use_market_time(self) -> Iterator[None]:
+        """``time.time`` and ``datetime.now`` of this process show market time, that of the playhead.
+
+        At speed 1 it goes on from there; at any other speed it stands, and is set to the playhead at each wait,
+        step, burst and seek. ``time.monotonic`` and sleeps stay as they are. Needs time-machine (extra ``testing``).
+        """
+        travel = _time_machine()
+        with travel(
+            self._market_seconds(), tick=self._ask(self._controls.state)["speed"] == "1"
+        ) as traveller:
+            self._traveller = traveller
+            try:
+                yield
+            finally:
+                self._traveller = None
+
+    def _market_seconds(self) -> float:
+        timelines = self._ask(self._controls.state)["timelines"]
+        position_ns = max((each["position_ns"] for each in timelines), default=0)
+        return self._player.market_ns(max(position_ns, 0)) / 1e9
+
+    def _set_time(self) -> None:
+        """The playhead may have moved."""
+        if self._traveller is not None and self._ask(self._controls.state)["speed"] != "1":
+            self._traveller.move_to(self._market_seconds(), tick=False)
 
     def ssl_context(self) -> ssl.SSLContext:
         """What a client connects with that trusts the throw-away CA; `UsageError` where there is none."""
@@ -81,6 +119,19 @@ class Market(ABC):
         """Requests that were not on the cassette, each with the nearest recording."""
         return self._ask(self._controls.misses)
 
+    def situation(self) -> str:
+        """Where things stand, in words: ``it never started: 1 client, authenticated, no subscription``."""
+        return self._ask(self._controls.situation)
+
+    def failure(self) -> str | None:
+        """What went wrong inside the server, if anything."""
+        return self._ask(self._controls.state)["error"]
+
+    @property
+    def zero_wall_ns(self) -> int:
+        """The wall clock at the tape's zero, as clients see it: nanoseconds since 1970 (UTC)."""
+        return self._ask(lambda: self._player.market_ns(0))
+
     def metrics(self) -> str:
         """The numbers of the run, as Prometheus reads them (docs/control.md)."""
         return self._ask(self._controls.metrics)
@@ -105,7 +156,7 @@ class Market(ABC):
 
     def seek(self, to: str, *, timeline: int | None = None) -> State:
         """Jump to a place on the tape: ``+90s``, ``09:31:05`` or a timestamp with its zone."""
-        return self._tell(lambda: self._controls.seek(to, timeline=timeline))
+        return self._moved(self._tell(lambda: self._controls.seek(to, timeline=timeline)))
 
     def step(
         self,
@@ -123,13 +174,15 @@ class Market(ABC):
             if duration is not None:
                 raise UsageError("step takes seconds or a duration, not both")
             duration = f"{seconds:f}s"
-        return self._tell(lambda: self._controls.step(frames=frames, duration=duration, timeline=timeline))
+        done = self._tell(lambda: self._controls.step(frames=frames, duration=duration, timeline=timeline))
+        return self._moved(done)
 
     def burst(
         self, *, frames: int | None = None, duration: str | None = None, timeline: int | None = None
     ) -> Moved:
         """Let frames, or a stretch of the tape, go at once, and go on from there at the speed there was."""
-        return self._tell(lambda: self._controls.burst(frames=frames, duration=duration, timeline=timeline))
+        done = self._tell(lambda: self._controls.burst(frames=frames, duration=duration, timeline=timeline))
+        return self._moved(done)
 
     def drop(
         self,
@@ -205,6 +258,10 @@ class Market(ABC):
         self._need_running()
         return self._in_loop(work)
 
+    def _moved(self, done: Result) -> Result:
+        self._set_time()
+        return done
+
     def _look_for_failure(self) -> None:
         """What the program waits for may never come, because the cassette could not be read."""
         failure = self._player.failure
@@ -259,6 +316,7 @@ class AsyncMarket(Market):
         self._need_running()
         give_up = time.monotonic() + timeout
         while not await _value(predicate()):
+            self._set_time()
             self._look_for_failure()
             if time.monotonic() >= give_up:
                 raise WaitTimeoutError(self._in_vain(predicate, timeout))
@@ -267,6 +325,7 @@ class AsyncMarket(Market):
     async def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         self._need_running()
         await self._controls.wait(what, channel=channel, n=n, timeout=timeout)
+        self._set_time()
 
     def _in_loop(self, work: Callable[[], Result]) -> Result:
         if _running_loop() is not self._loop:
@@ -276,7 +335,60 @@ class AsyncMarket(Market):
         return work()
 
 
-class PlainMarket(Market):
+class _InItsThread(Market):
+    """The server runs in a loop of its own, in another thread."""
+
+    def _in_loop(self, work: Callable[[], Result]) -> Result:
+        async def in_the_loop() -> Result:
+            return work()
+
+        return self._result_of(self._submit(in_the_loop))
+
+    def _submit(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Future[Result]:
+        self._need_running()
+        if _running_loop() is self._loop:
+            raise UsageError(
+                "a plain handle was used in the server's own thread, which would wait for itself; use async with"
+            )
+        return asyncio.run_coroutine_threadsafe(work(), self._loop)
+
+    def _result_of(self, future: Future[Result]) -> Result:
+        try:
+            return future.result()
+        except CancelledError:
+            raise UsageError(_STOPPED) from None
+        except BaseException:
+            future.cancel()
+            raise
+
+
+class AwaitedMarket(_InItsThread, AsyncMarket):
+    """A server in a thread of its own, driven from any event loop of asyncio: waits are awaited."""
+
+    @classmethod
+    def beside(cls, plain: PlainMarket) -> Self:
+        """Another handle of the same server."""
+        return cls(plain._player, plain._loop)
+
+    async def reset(self) -> State:
+        """As if the server had just started: clients are closed with 1001, all told and counted is forgotten."""
+        return await self._awaited(self._controls.reset)
+
+    async def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
+        await self._awaited(lambda: self._controls.wait(what, channel=channel, n=n, timeout=timeout))
+        self._set_time()
+
+    async def _awaited(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        future = self._submit(work)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if future.cancelled() and not _is_cancelled():
+                raise UsageError(_STOPPED) from None
+            raise
+
+
+class PlainMarket(_InItsThread):
     """A running server, driven from any thread; methods block."""
 
     def reset(self) -> State:
@@ -313,6 +425,7 @@ class PlainMarket(Market):
         self._need_running()
         give_up = time.monotonic() + timeout
         while not predicate():
+            self._set_time()
             self._look_for_failure()
             if time.monotonic() >= give_up:
                 raise WaitTimeoutError(self._in_vain(predicate, timeout))
@@ -320,27 +433,10 @@ class PlainMarket(Market):
 
     def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         self._await(lambda: self._controls.wait(what, channel=channel, n=n, timeout=timeout))
-
-    def _in_loop(self, work: Callable[[], Result]) -> Result:
-        async def in_the_loop() -> Result:
-            return work()
-
-        return self._await(in_the_loop)
+        self._set_time()
 
     def _await(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        self._need_running()
-        if _running_loop() is self._loop:
-            raise UsageError(
-                "a plain handle was used in the server's own thread, which would wait for itself; use async with"
-            )
-        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        try:
-            return future.result()
-        except CancelledError:
-            raise UsageError("the server was stopped meanwhile") from None
-        except BaseException:
-            future.cancel()
-            raise
+        return self._result_of(self._submit(work))
 
 
 def _frame_of(payload: bytes | str | Mapping[str, object] | Sequence[Mapping[str, object]]) -> bytes | str:
@@ -354,6 +450,20 @@ def _some(channels: tuple[str, ...]) -> tuple[str, ...]:
     if not channels:
         raise UsageError("wait_subscribed takes at least one channel")
     return channels
+
+
+def _time_machine() -> Callable[..., AbstractContextManager[Any]]:
+    try:
+        from time_machine import travel
+    except ImportError:
+        raise UsageError("use_market_time needs time-machine: pip install 'tickdeck[testing]'") from None
+    return travel
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that somebody wants to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _value(found: object) -> object:

@@ -1,0 +1,143 @@
+"""A market around one test, played from a cassette: started, judged, told of, stopped."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from tickdeck.cassette.files import open_cassettes
+from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.recording import Recording
+from tickdeck.cassette.redaction import Redactor
+from tickdeck.cassette.text import records_from_lines
+from tickdeck.dialects import find
+from tickdeck.mockserver.handles import AwaitedMarket, PlainMarket
+from tickdeck.mockserver.harness import MockServer
+from tickdeck.testing.settings import LINES, Settings, Unplayed
+from tickdeck.testing.story import Story
+from tickdeck.testing.tapes import Tape
+
+MOST_SHOWN: Final = 10
+"""Findings of one kind that are told one by one."""
+
+
+class UnplayedWarning(UserWarning):
+    """Recorded REST answers were never asked for (``on_unplayed="warn"``)."""
+
+
+class PlayRun:
+    """One test's server. ``market`` is its handle, awaited in an async test."""
+
+    def __init__(
+        self, cassettes: Sequence[Path | Tape], settings: Settings, *, journal: Path, is_async: bool
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._told = 0
+        self._stack = ExitStack()
+        try:
+            self._cassette = self._opened(cassettes)
+            server = MockServer(self._cassette, **{"journal": journal, **settings.play})
+            plain = self._stack.enter_context(server)
+        except BaseException:
+            self._stack.close()
+            raise
+        self.market: PlainMarket | AwaitedMarket = AwaitedMarket.beside(plain) if is_async else plain
+        self._plain = plain
+
+    def _opened(self, cassettes: Sequence[Path | Tape]) -> Readable:
+        self._files = [self._in_a_file(each) for each in cassettes]
+        return self._stack.enter_context(open_cassettes(self._files))
+
+    def _in_a_file(self, given: Path | Tape) -> Path:
+        if isinstance(given, Path) and given.suffix != LINES:
+            return given
+        folder = Path(tempfile.mkdtemp(prefix="tickdeck-"))
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if isinstance(given, Tape):
+            return given.write(folder / "tape.cassette")
+        return packed(given, folder / f"{given.stem}.cassette")
+
+    # -- what is made of it
+
+    def findings(self) -> list[str]:
+        """What is wrong and was not told before, a sentence each; empty where the test is not strict."""
+        if not self._settings.strict:
+            return []
+        found = list(self._found())
+        new, self._told = found[self._told :], len(found)
+        return new
+
+    def _found(self) -> Iterator[str]:
+        market = self._plain
+        error = market.failure()
+        if error is not None:
+            yield f"the server failed: {error}"
+        for miss in market.misses():
+            yield f"a request was not on the cassette: {miss['sentence']}"
+        for each in market.journal.missteps:
+            yield f"client {each.client} made a misstep ({each.parts['misstep']}): {each.parts['detail']}"
+
+    def unplayed(self) -> list[str]:
+        """What of the recorded REST answers is a failure for not having been asked for; a warning is given here."""
+        if self._settings.on_unplayed is Unplayed.IGNORE:
+            return []
+        left = self._plain.report()["unplayed"]
+        assert isinstance(left, list)
+        if not left:
+            return []
+        sentence = f"recorded, and never asked for: {', '.join(left[:MOST_SHOWN])}"
+        if len(left) > MOST_SHOWN:
+            sentence += f" and {len(left) - MOST_SHOWN} more"
+        if self._settings.on_unplayed is Unplayed.FAIL:
+            return [sentence]
+        warnings.warn(sentence, UnplayedWarning, stacklevel=2)
+        return []
+
+    def story(self) -> str:
+        """What a failing test's report says of it."""
+        market, teller = self._plain, Story(self._cassette, zero_wall_ns=self._plain.zero_wall_ns)
+        report = market.report()
+        lines = list(teller.lines(market.situation(), market.journal, report))
+        if "journal" not in self._settings.play:
+            lines.append(f"the run is kept: {self._journal}")
+            spot = teller.spot()
+            if spot and len(self._files) == 1:
+                lines.append(f"  tickdeck why {self._files[0]} {self._journal} {spot}")
+        return "\n".join(lines)
+
+    def stop(self, *, keep: bool) -> str:
+        """The server stops; of its journal nothing is left, unless it is to be kept. There is nothing to say of it."""
+        self._stack.close()
+        if not keep and "journal" not in self._settings.play:
+            self._journal.unlink(missing_ok=True)
+        return ""
+
+
+def told(findings: Sequence[str]) -> str:
+    """Findings as the reason of a failure."""
+    shown = list(findings[:MOST_SHOWN])
+    if len(findings) > MOST_SHOWN:
+        shown.append(f"and {len(findings) - MOST_SHOWN} more")
+    return "\n".join(shown)
+
+
+def packed(lines: Path, target: Path) -> Path:
+    """A cassette of the lines of ``tickdeck pack``; UsageError names the line that cannot be understood."""
+    with lines.open(encoding="utf-8") as file:
+        header, records = records_from_lines(file)
+        redactor = Redactor(find(header.dialect).places)
+        recording = Recording.create(target, header, redactor=redactor, write_ahead=False)
+        try:
+            recording.append(records)
+            recording.seal()
+        except BaseException:
+            recording.abandon()
+            recording.part.unlink(missing_ok=True)
+            raise
+    return target

@@ -1,0 +1,117 @@
+"""What a marker and a fixture say about one test: the cassette, and how it is played, recorded and judged."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.testing.tapes import Tape
+
+FOLDER: Final = "cassettes"
+"""Beside the test file."""
+
+SUFFIX: Final = ".cassette"
+LINES: Final = ".jsonl"
+"""The lines of ``tickdeck pack``, used as they lie there."""
+
+RECORD_FOR_S: Final = 30.0
+
+_UPSTREAM: Final = ("upstream_http", "upstream_ws")
+_UNIT_S: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NOT_IN_A_NAME: Final = re.compile(r"[^\w.\-\[\]]+")
+
+
+class Mode(enum.StrEnum):
+    """What ``--tickdeck`` says."""
+
+    PLAY = "play"
+    RECORD_MISSING = "record-missing"
+    RECORD = "record"
+    RECORD_REST = "record-rest"
+
+
+class Unplayed(enum.StrEnum):
+    """What recorded REST answers that nobody asked for are."""
+
+    IGNORE = "ignore"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One test's. ``play`` are the options of `tickdeck.MockServer`, ``upstream`` those of a recording."""
+
+    play: Mapping[str, Any] = field(default_factory=dict)
+    on_unplayed: Unplayed = Unplayed.IGNORE
+    strict: bool = True
+    record_for_s: float = RECORD_FOR_S
+    upstream: Mapping[str, str] = field(default_factory=dict)
+
+
+def settings_of(options: Mapping[str, Any], marked: Mapping[str, Any]) -> Settings:
+    """From the fixture ``market_options`` and the marker, which says more; UsageError for what makes no sense."""
+    words: dict[str, Any] = {"speed": "max", **options, **marked}
+    upstream: dict[str, str] = {each: words.pop(each) for each in _UPSTREAM if each in words}
+    unplayed = words.pop("on_unplayed", Unplayed.IGNORE)
+    if unplayed not in list(Unplayed):
+        raise UsageError(f"on_unplayed is none of {', '.join(Unplayed)}: {unplayed!r}")
+    strict = words.pop("strict", True)
+    if not isinstance(strict, bool):
+        raise UsageError(f"strict must be True or False, not {strict!r}")
+    return Settings(
+        on_unplayed=Unplayed(unplayed),
+        strict=strict,
+        record_for_s=_seconds(words.pop("record_for", RECORD_FOR_S)),
+        upstream=upstream,
+        play=words,
+    )
+
+
+def _seconds(given: object) -> float:
+    """``60``, ``"60s"`` or ``"1.5m"``."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", str(given))
+    if found is None or float(found[1]) == 0:
+        raise UsageError(f"record_for is a duration such as 60s, not {given!r}")
+    return float(found[1]) * _UNIT_S[found[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The cassettes that a test means: one tape. ``home`` is the one that a recording would make."""
+
+    paths: tuple[Path | Tape, ...]
+    home: Path | None
+
+    @property
+    def missing(self) -> list[Path]:
+        """Those that are not there."""
+        return [path for path in self.paths if isinstance(path, Path) and not path.exists()]
+
+
+def meant(test_file: Path, names: Sequence[str], given: Iterable[object]) -> Meant:
+    """Named in the marker, or by the test itself: ``names`` are what it may be called, the most exact one first."""
+    folder = test_file.parent / FOLDER
+    paths = tuple(
+        each if isinstance(each, Tape) else _found(folder, test_file.parent, each) for each in given
+    )
+    if not paths:
+        stems = [_NOT_IN_A_NAME.sub("-", name) for name in names]
+        exact = [folder / f"{stem}{suffix}" for stem in stems for suffix in (SUFFIX, LINES)]
+        paths = (next((path for path in exact if path.exists()), exact[0]),)
+    only = paths[0] if len(paths) == 1 else None
+    home = only if isinstance(only, Path) and only.suffix != LINES else None
+    return Meant(paths, home)
+
+
+def _found(folder: Path, beside: Path, given: object) -> Path:
+    if not isinstance(given, str | Path):
+        raise UsageError(f"the marker cassette takes paths and tapes, not {given!r}")
+    path = Path(given)
+    places = [path] if path.is_absolute() else [folder / path, beside / path]
+    return next((place for place in places if place.exists()), places[0])

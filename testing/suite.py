@@ -1,0 +1,90 @@
+"""From what a test says to its market: played, or recorded where that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.markets import DEFAULT_MARKET
+from tickdeck.testing.recordings import RecordRun
+from tickdeck.testing.runs import PlayRun
+from tickdeck.testing.settings import Meant, Mode, Settings, meant, settings_of
+
+KEY_VARIABLES: Final = ("MASSIVE_API_KEY", "POLYGON_API_KEY", "APCA_API_KEY_ID")
+"""Where clients look for an API key; the first that is set is used while recording."""
+
+
+def run_of(
+    *,
+    test_file: Path,
+    node_id: str,
+    names: Sequence[str],
+    given: Iterable[object],
+    marked: Mapping[str, Any],
+    options: Mapping[str, Any],
+    mode: str,
+    force: bool,
+    folder: Path,
+    is_async: bool,
+) -> PlayRun | RecordRun:
+    """The market of one test, started. UsageError says what to do where there is no cassette."""
+    settings = settings_of(options, marked)
+    cassettes = meant(test_file, names, given)
+    missing = cassettes.missing
+    if mode == Mode.RECORD or mode == Mode.RECORD_REST or (mode == Mode.RECORD_MISSING and missing):
+        return _recording(cassettes, settings, mode=Mode(mode), force=force, is_async=is_async)
+    if missing:
+        raise UsageError(_how_to_make(missing[0], node_id, cassettes))
+    return PlayRun(cassettes.paths, settings, journal=folder / "run.cassette", is_async=is_async)
+
+
+def _recording(cassettes: Meant, settings: Settings, *, mode: Mode, force: bool, is_async: bool) -> RecordRun:
+    if cassettes.home is None:
+        raise UsageError(
+            "only a test of one .cassette file can be recorded; this one means several, lines, or a tape made by hand"
+        )
+    return RecordRun(
+        cassettes.home,
+        settings,
+        key=key_of_environment(),
+        force=force,
+        only_rest=mode is Mode.RECORD_REST,
+        is_async=is_async,
+    )
+
+
+def key_of_environment() -> str:
+    """The API key while recording; UsageError where there is none."""
+    for name in KEY_VARIABLES:
+        if key := os.environ.get(name):
+            return key
+    raise UsageError(
+        f"recording needs an API key: set {', '.join(KEY_VARIABLES[:-1])} or {KEY_VARIABLES[-1]}"
+    )
+
+
+def _how_to_make(missing: Path, node_id: str, cassettes: Meant) -> str:
+    sentence = f"there is no cassette {missing}"
+    if cassettes.home is None:
+        return sentence
+    return f"{sentence}; with a key in {KEY_VARIABLES[0]} this records it: pytest '{node_id}' --tickdeck=record-missing"
+
+
+def variables_of(market: Any) -> dict[str, str]:
+    """What known clients read: where the market is, a key, and whom to trust."""
+    address = f"{market.ws_url}/{DEFAULT_MARKET}"
+    found = {
+        "TICKDECK_HTTP": market.http_url,
+        "TICKDECK_WS": market.ws_url,
+        "TICKDECK_FEED": market.feed,
+        "POLYGON_WS_URL": address,
+        "DATA_PROXY_WS": address,
+        **dict.fromkeys(KEY_VARIABLES, market.key),
+    }
+    if market.ca_file is not None:
+        trusted = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+        found |= dict.fromkeys(trusted, str(market.ca_file))
+    return found
