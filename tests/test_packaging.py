@@ -20,6 +20,7 @@ SHIPPED = (
     "gateway",
     "recorder",
     "mockserver",
+    "testing",
     "watch",
     "pyproject.toml",
     "README.md",
