@@ -28,10 +28,12 @@ VERBS: Final = {
     "info": "what a cassette holds",
     "cat": "a cassette as JSON lines",
     "pack": "JSON lines as a cassette",
+    "cut": "a piece of a cassette: a stretch of time, some channels",
     "verify": "check every checksum, order, digest and index",
     "recover": "save what a broken recording still holds",
     "audit": "look for secrets, and for what may not be shared",
     "synth": "generate a cassette of plausible data",
+    "doctor": "what is wrong with an installation",
 }
 """In the order of --help."""
 

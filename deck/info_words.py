@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from tickdeck.summary import Gap, Summary, Track
 from tickdeck.words import columns, count, duration, market_time, offset, size
+
+LARGE: Final = 5 << 20
+"""Bytes from which on a cassette is too large for a repository, and a piece of it is suggested."""
+
+SUGGESTED: Final = 3
 
 
 def info_lines(summary: Summary, *, most_channels: int) -> Iterator[str]:
@@ -16,6 +22,7 @@ def info_lines(summary: Summary, *, most_channels: int) -> Iterator[str]:
     yield from _channel_lines(summary["channels"], most_channels)
     yield from _section("gaps", [_gap_row(gap, summary["epoch_ns"]) for gap in summary["gaps"]])
     yield from _section("wording learned", list(summary["profile"].items()))
+    yield from _smaller(summary)
     yield from _section("redactions", [_redaction_row(*pair) for pair in summary["redactions"].items()])
 
 
@@ -109,3 +116,16 @@ def _gap_row(gap: Gap, epoch_ns: int) -> tuple[str, ...]:
 
 def _redaction_row(placeholder: str, places: dict[str, int]) -> tuple[str, ...]:
     return placeholder, ", ".join(f"{place} ×{times:,}" for place, times in places.items())
+
+
+def _smaller(summary: Summary) -> Iterator[str]:
+    """What the busiest channels of a large cassette would take alone, by their share of the events."""
+    total = sum(summary["channels"].values())
+    if summary["size"] < LARGE or len(summary["channels"]) < 2 or not total:
+        return
+    rows = [
+        (f"{name} alone", f"about {size(summary['size'] * events // total)}")
+        for name, events in list(summary["channels"].items())[:SUGGESTED]
+    ]
+    yield f"smaller: tickdeck cut {summary['name']} --channel {next(iter(summary['channels']))} -o piece.cassette"
+    yield from columns(rows)

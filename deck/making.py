@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tickdeck.cassette.compression import LEVEL
 from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.redaction import NO_PLACES, Redactor, SecretPlaces
@@ -22,10 +23,13 @@ def make_cassette(
     *,
     replace: bool,
     places: SecretPlaces = NO_PLACES,
+    level: int = LEVEL,
 ) -> Survey:
     """Write and seal it. Whatever goes wrong, nothing half-made is left, and nothing was replaced."""
     redactor = Redactor(places)
-    recording = Recording.create(path, header, redactor=redactor, replace=replace, write_ahead=False)
+    recording = Recording.create(
+        path, header, redactor=redactor, replace=replace, write_ahead=False, level=level
+    )
     try:
         rest = iter(records)
         while batch := list(islice(rest, BATCH)):
