@@ -38,8 +38,8 @@ def test_the_difference_of_two_cassettes_is_lines(repository: Path) -> None:
     git(repository, "commit", "-q", "-m", "one")
     made.at("+1s").send({"ev": "T", "sym": "AAPL", "p": 2}).write(repository / "x.cassette", replace=True)
     changed = git(repository, "diff")
-    assert re.search(r'^\+.*"p":2', changed, re.M)
-    assert not re.search(r'^[+-].*"p":1\b', changed, re.M)
+    assert re.search(r"^\+.*p.{1,2}:2", changed, re.M)
+    assert not re.search(r"^[+-].*p.{1,2}:1\b", changed, re.M)
     assert "binary" in git(repository, "diff", "--no-textconv").lower()
 
 
