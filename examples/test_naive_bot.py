@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from naive_bot import VolumeBot
 
 from tickdeck.cassette.records import Frame
@@ -23,7 +23,7 @@ TRADES = frames(events("T", symbols=["AAPL", "MSFT"], quirks=False), most=3, qui
 
 
 @given(tapes(TRADES, most=2, quirks=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, phases=(Phase.generate, Phase.shrink))
 def test_every_share_is_counted(tape: Tape) -> None:
     traded: Counter[str] = Counter()
     for record in tape.records():
