@@ -25,8 +25,8 @@ lint: $(VENV)/.lint
 peers:
 	@command -v nginx >/dev/null 2>&1 || apt-get install -y -q --no-install-recommends nginx-light >/dev/null 2>&1 \
 		|| echo "nginx could not be installed: its tests are skipped"
-	@test -d .peers/node_modules/ws || npm install --prefix .peers --no-fund --no-audit --silent ws@8 \
-		|| echo "ws could not be installed: its tests are skipped"
+	@test -d .peers/node_modules/@polygon.io || npm install --prefix .peers --no-fund --no-audit --silent ws@8 @polygon.io/client-js@8 \
+		|| echo "ws and the vendor's npm client could not be installed: their tests are skipped"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
