@@ -20,6 +20,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zensical build --strict
 
 # Upstreams that nobody here wrote, for the tests that put the recorder before them; without these they are skipped.
 peers:

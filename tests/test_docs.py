@@ -56,7 +56,7 @@ def commands(block):
     """The commands of a block, each with the output that is shown for it."""
     if block.language != "console":
         return [(line, "") for line in block.text.splitlines() if line.strip() and not line.startswith("#")]
-    text = block.text.replace("\\\n", "").replace("\n> ", CONTINUED)
+    text = re.sub(r"\n>(?: |(?=\n))", CONTINUED, block.text.replace("\\\n", ""))
     pieces = [piece.partition("\n")[::2] for piece in re.split(r"^\$ ", text, flags=re.M) if piece.strip()]
     return [(command.replace(CONTINUED, "\n"), shown) for command, shown in pieces]
 
@@ -212,3 +212,56 @@ def test_the_reference_shows_the_help_of_every_verb(verb):
 def test_links_inside_the_project_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+TESTING = ROOT / "docs" / "testing.md"
+
+
+def test_the_page_of_the_plugin_names_each_misstep_there_is():
+    made = set()
+    for folder in ("dialects", "mockserver"):
+        for source in (ROOT / folder).glob("*.py"):
+            made |= set(
+                re.findall(r'Misstep\(\s*"([\w-]+)"|misstep="([\w-]+)"', source.read_text(encoding="utf-8"))
+            )
+    kinds = {kind for pair in made for kind in pair if kind}
+    page = TESTING.read_text(encoding="utf-8")
+    table = page.partition("| misstep | |")[2].partition("\n\n")[0]
+    assert kinds == set(re.findall(r"^\| `([\w-]+)`", table, re.M)) != set()
+
+
+def test_the_page_of_the_plugin_names_its_fixtures_modes_and_options():
+    from tickdeck.testing.settings import Mode, Unplayed
+
+    page = TESTING.read_text(encoding="utf-8")
+    fixtures, options = ("market", "market_env", "market_options"), ("strict", "on_unplayed", "record_for")
+    quoted = [f'"{each}"' for each in Unplayed]
+    for name in (*fixtures, *options, *map(str, Mode), *quoted, "upstream_http", "upstream_ws"):
+        assert f"`{name}`" in page, name
+
+
+def test_the_page_of_the_plugin_has_every_wait_and_every_filter_of_the_journal():
+    from tickdeck.mockserver.handles import PlainMarket
+    from tickdeck.mockserver.happenings import Happenings
+
+    page = TESTING.read_text(encoding="utf-8")
+    waits = {name for name in vars(PlainMarket) if name.startswith("wait_")}
+    assert all(f"`{name}(" in page for name in waits)
+    filters = {name for name in vars(Happenings) if not name.startswith("_")}
+    assert all(f"journal.{name}" in page or f"`.{name}`" in page for name in filters)
+    assert all(f"market.{name}(" in page for name in dir(PlainMarket) if name.startswith("assert_"))
+
+
+def test_the_page_of_clients_names_every_bot_that_is_played_to():
+    page = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+    libraries = {
+        path.stem.removesuffix("_rest").removesuffix("_bot").removesuffix("_sync").removesuffix("_async")
+        for path in (ROOT / "examples" / "clients").iterdir()
+        if path.suffix != ".md"
+    }
+    spelled = {
+        "websocket_client": "websocket-client",
+        "vendor_npm": "@polygon.io/client-js",
+        "polygon": "polygon-api-client",
+    }
+    assert all(f"`{spelled.get(name, name)}`" in page for name in libraries)
