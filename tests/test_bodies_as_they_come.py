@@ -6,6 +6,7 @@ The service and the client are bare sockets that wait for each other: a body tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
@@ -20,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from tickdeck.cassette.files import open_cassette
+from tickdeck import MockServer
+from tickdeck.cassette.files import open_cassette, recover
 from tickdeck.cassette.records import Interaction
 from tickdeck.recorder.notices import Trouble
 
@@ -293,3 +295,48 @@ async def test_a_gigabyte_goes_through_in_flat_memory(tmp_path: Path) -> None:
     with open_cassette(output) as cassette:
         sizes = [len(record.data) for record in cassette.records() if hasattr(record, "data")]
     assert sum(sizes) == 1024 * MEBI
+
+
+async def test_a_recorder_killed_within_a_large_body_leaves_a_sound_recording_without_that_answer(
+    tmp_path: Path,
+) -> None:
+    block = (b"T.AAPL,114.170,100,1536036818784\n" * 32_000)[:MEBI]
+    never = asyncio.Event()
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        if b"/small" in await asked(reader):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            await writer.drain()
+            writer.close()
+            return
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % (99 * MEBI)
+        )
+        for _ in range(40):
+            writer.write(block)
+            await writer.drain()
+        with contextlib.suppress(asyncio.CancelledError):
+            await never.wait()
+        writer.close()
+
+    output = tmp_path / "x.cassette"
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        recorder, port = await recorder_before(server.sockets[0].getsockname()[1], output)
+        async with connected(port, "GET /small HTTP/1.1") as (reader, _):
+            await asked(reader)
+            assert await reader.readexactly(2) == b"ok"
+        async with connected(port, "GET /large HTTP/1.1") as (reader, _):
+            await asked(reader)
+            await reader.readexactly(40 * MEBI)
+            recorder.kill()
+            await recorder.communicate()
+        never.set()
+    with open_cassette(output) as cassette:
+        assert [each.body for each in cassette.interactions()] == [b"ok"]
+    report = recover(output, tmp_path / "saved.cassette")
+    assert report.lossless
+    async with (
+        MockServer(tmp_path / "saved.cassette") as market,
+        connected(market.port, "GET /small?apiKey=k HTTP/1.1") as (reader, _),
+    ):
+        assert (await asked(reader)).startswith(b"HTTP/1.1 200")

@@ -265,3 +265,26 @@ def test_the_page_of_clients_names_every_bot_that_is_played_to():
         "polygon": "polygon-api-client",
     }
     assert all(f"`{spelled.get(name, name)}`" in page for name in libraries)
+
+
+def test_the_example_of_the_readme_runs(tmp_path):
+    """With the bot of the tutorial, and an opening auction made by hand."""
+    from tickdeck import tape
+
+    example = next(
+        block.text for block in blocks(ROOT / "README.md") if "@pytest.mark.cassette" in block.text
+    )
+    [bot] = [
+        command
+        for block in blocks(ROOT / "docs" / "first-test.md")
+        for command, _ in commands(block)
+        if command.startswith("cat > bot.py")
+    ]
+    run(bot, tmp_path)
+    (tmp_path / "test_readme.py").write_text(example)
+    (tmp_path / "cassettes").mkdir()
+    auction = tape().rest("GET", "/v2/aggs/ticker/MSFT/prev", {"results": [{"c": 115.0}]}).at("09:30:00")
+    for number, price in enumerate((116, 114, 113.5)):
+        auction.at(f"09:30:0{number}").send({"ev": "T", "sym": "MSFT", "p": price})
+    auction.write(tmp_path / "cassettes" / "open-auction.cassette")
+    assert "1 passed" in run("python -m pytest -q -p no:randomly test_readme.py", tmp_path)
