@@ -75,8 +75,8 @@ def command(
 
     Greeting, auth and acknowledgements stay, so that the piece plays; every byte that stays is as it was.
     """
+    from tickdeck.cassette.making import make_cassette
     from tickdeck.dialects import find
-    from tickdeck.making import make_cassette
 
     with open_cassettes(files) as cassette:
         piece = _window(cassette, begin, end)

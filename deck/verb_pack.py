@@ -29,8 +29,8 @@ def command(file: BinaryIO, output: Path, force: bool) -> None:
 
     What a line leaves out has a default: a payload alone is enough. Secrets are redacted, as in a recording.
     """
+    from tickdeck.cassette.making import make_cassette
     from tickdeck.dialects import find
-    from tickdeck.making import make_cassette
 
     header, records = records_from_lines(_decoded(file))
     survey = make_cassette(output, header, records, replace=force, places=find(header.dialect).places)

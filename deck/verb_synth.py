@@ -39,8 +39,8 @@ def command(output: Path, seed: int, symbols: int, length_ns: int, rate: int, fo
     if length_ns < _SECOND or length_ns % _SECOND:
         raise UsageError("--for should be whole seconds, at least 1s")
     from tickdeck import __version__
+    from tickdeck.cassette.making import make_cassette
     from tickdeck.dialects.synth import market, market_header
-    from tickdeck.making import make_cassette
 
     header = replace(market_header(seed), tool=f"tickdeck {__version__}")
     records = market(seed, symbols=symbols, seconds=length_ns // _SECOND, rate=rate)

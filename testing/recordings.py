@@ -18,10 +18,9 @@ from typing import Any, Final, NoReturn
 
 from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.reader import Cassette
-from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import BodyPart, Interaction, Record
-from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.mockserver.controls import WaitTimeoutError
 from tickdeck.mockserver.happenings import Happenings
 from tickdeck.mockserver.harness import MockServer
@@ -268,16 +267,8 @@ def _with_rest_of(old: Path, new: Path) -> None:
     """``new`` becomes the tracks of ``old`` with the answers of ``new``, each at its own time since the start."""
     with open_cassette(old) as tracks, open_cassette(new) as answers:
         merged = new.with_name(f"{new.stem}-merged{new.suffix}")
-        recording = Recording.create(
-            merged, tracks.header, redactor=Redactor(NO_PLACES), replace=True, write_ahead=False
-        )
-        try:
-            recording.append(_in_one_order(_without_rest(tracks), _only_rest(answers)))
-            recording.seal()
-        except BaseException:
-            recording.abandon()
-            recording.part.unlink(missing_ok=True)
-            raise
+        records = _in_one_order(_without_rest(tracks), _only_rest(answers))
+        make_cassette(merged, tracks.header, records, replace=True)
     merged.replace(new)
 
 

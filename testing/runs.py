@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from tickdeck.cassette.files import open_cassettes
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.readable import Readable
-from tickdeck.cassette.recording import Recording
-from tickdeck.cassette.redaction import Redactor
 from tickdeck.cassette.text import records_from_lines
 from tickdeck.dialects import find
 from tickdeck.mockserver.handles import AwaitedMarket, PlainMarket
@@ -131,13 +130,5 @@ def packed(lines: Path, target: Path) -> Path:
     """A cassette of the lines of ``tickdeck pack``; UsageError names the line that cannot be understood."""
     with lines.open(encoding="utf-8") as file:
         header, records = records_from_lines(file)
-        redactor = Redactor(find(header.dialect).places)
-        recording = Recording.create(target, header, redactor=redactor, write_ahead=False)
-        try:
-            recording.append(records)
-            recording.seal()
-        except BaseException:
-            recording.abandon()
-            recording.part.unlink(missing_ok=True)
-            raise
+        make_cassette(target, header, records, replace=False, places=find(header.dialect).places)
     return target

@@ -16,7 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.cassette.recording import Recording
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import (
     TEXT,
     Frame,
@@ -29,7 +29,6 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
-from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.dialects.markets import DEFAULT_MARKET
 
@@ -140,15 +139,7 @@ class Tape:
         """The tape as a cassette in a file, sealed; UsageError if it is there."""
         header = Header(self._epoch_ns, origins=(self._http,), source=Source.SYNTHETIC)
         target = Path(path)
-        redactor = Redactor(find("polygon").places)
-        recording = Recording.create(target, header, redactor=redactor, replace=replace, write_ahead=False)
-        try:
-            recording.append(self.records())
-            recording.seal()
-        except BaseException:
-            recording.abandon()
-            recording.part.unlink(missing_ok=True)
-            raise
+        make_cassette(target, header, self.records(), replace=replace, places=find("polygon").places)
         return target
 
     def in_a_file(self) -> Path:

@@ -17,9 +17,9 @@ import pytest
 from tickdeck import MockServer, open_cassette
 from tickdeck.cassette.bodies import coding_of
 from tickdeck.cassette.codings import opened
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import Frame, Sender
 from tickdeck.dialects.synth import sample
-from tickdeck.making import make_cassette
 
 CLIENTS = Path(__file__).parent.parent / "examples" / "clients"
 PEERS = Path(__file__).parent.parent / ".peers" / "node_modules"

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tickdeck import cli
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import TEXT, Frame, Header, Sender, Source, TrackOpened
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 
 SECRET = "Aq7Zp0Wm3Xs9Kd5Lf1Gh8Jb2Nc6Vt4Ry"
 WORD = "correct horse battery"

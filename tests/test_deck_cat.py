@@ -9,8 +9,8 @@ import pytest
 
 from tickdeck import cli
 from tickdeck.cassette.files import open_cassette, verify_file
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import sample
-from tickdeck.making import make_cassette
 
 BY_HAND = """\
 {"payload": [{"ev": "T", "sym": "MSFT", "p": 114.170}]}

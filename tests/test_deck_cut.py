@@ -15,12 +15,12 @@ from websockets.sync.client import connect
 
 from tickdeck import MockServer, cli, open_cassette
 from tickdeck.cassette.cutting import Kept, Piece, cut
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import Frame, Header, Record, Sender
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.cassette.writer import encode_cassette
 from tickdeck.dialects import find
 from tickdeck.dialects.synth import market, market_header, sample
-from tickdeck.making import make_cassette
 
 INDEXER = find("polygon").indexer
 RECORDS = list(sample(7)[1])

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tickdeck import cli
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import Gap, Header, Source
 from tickdeck.dialects.synth import sample
-from tickdeck.making import make_cassette
 
 
 @pytest.fixture(scope="module")

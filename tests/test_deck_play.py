@@ -11,8 +11,8 @@ import pytest
 
 from tickdeck import cli
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 from tickdeck.mockserver.options import options_of
 from tickdeck.play_words import PlayWords
 

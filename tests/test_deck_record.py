@@ -13,8 +13,8 @@ import pytest
 from tickdeck import cli
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 from tickdeck.mockserver.harness import MockServer
 from tickdeck.record_words import RecordWords
 from tickdeck.recorder.options import Options

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tickdeck import cli
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import glimpse, market, market_header
-from tickdeck.making import make_cassette
 
 
 @pytest.fixture

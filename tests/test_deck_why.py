@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 from tickdeck.mockserver.why import Reason
 
 TICKDECK = (sys.executable, "-m", "tickdeck")

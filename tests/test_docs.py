@@ -19,8 +19,8 @@ import pytest
 
 from tickdeck import cli
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import sample
-from tickdeck.making import make_cassette
 from tickdeck.mockserver.options import options_of
 from tickdeck.mockserver.server import Player
 from tickdeck.recorder.meters import Flow

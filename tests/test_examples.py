@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("test_*.py"))
+FAILS = "test_naive_bot.py"
+"""This one is there to find a bug: `test_strategies.py` has it."""
+
+EXAMPLES = sorted(
+    path for path in (Path(__file__).parent.parent / "examples").glob("test_*.py") if path.name != FAILS
+)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

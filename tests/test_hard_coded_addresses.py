@@ -18,8 +18,8 @@ import trustme
 
 from tickdeck import MockServer
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 
 TICKDECK = (sys.executable, "-m", "tickdeck")
 

@@ -96,7 +96,11 @@ def test_the_handles_have_every_verb_that_there_is_over_http() -> None:
     assert set(VERBS) - CLAIMS == {route.verb for route in ROUTES} - {"wait"} | waits
 
 
-CLAIMS = {"assert_subscribed", "assert_requested", "assert_no_missteps"}
+CLAIMS = {
+    *("assert_subscribed", "assert_requested", "assert_no_missteps"),
+    *("failure", "key", "situation", "use_market_time", "zero_wall_ns"),
+}
+"""What a handle has for a test beside it, and nobody asks for over HTTP."""
 BESIDES = {"step": {"seconds"}, "drop": {"abrupt"}}
 """What a handle takes for convenience."""
 

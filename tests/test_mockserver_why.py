@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from tickdeck import dialects
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import TEXT, Frame, Gap, Header, Record, Sender, TrackOpened
-from tickdeck.making import make_cassette
 from tickdeck.mockserver.options import options_of
 from tickdeck.mockserver.rerun import tapes_of
 from tickdeck.mockserver.rundown import Rundown

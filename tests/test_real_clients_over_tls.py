@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tickdeck.cassette.making import make_cassette
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 
 PLAY = (sys.executable, "-m", "tickdeck", "play")
 

@@ -12,9 +12,9 @@ import pytest
 from tickdeck import MockServer
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import Frame
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 from tickdeck.recording import record_options
 
 TICKDECK = (sys.executable, "-m", "tickdeck")

@@ -17,12 +17,12 @@ import pytest
 from tickdeck import MockServer
 from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.files import open_cassette, open_cassettes, verify_file
+from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import TEXT, Frame, Header, Interaction, Profile, Record, Sender, TrackOpened
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.dialects.synth import glimpse
-from tickdeck.making import make_cassette
 from tickdeck.recorder.capture import Capture, Message, Opening
 from tickdeck.recorder.rotation import Limits, Rotation
 from tickdeck.values import span
