@@ -61,23 +61,27 @@ def market(
     request: pytest.FixtureRequest, market_options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
     """A market on a free port: the cassette of this test behind a real server, or a recorder before the service."""
+    from tickdeck.cassette.errors import TickdeckError
     from tickdeck.testing.suite import run_of
 
     node = request.node
     marker = node.get_closest_marker("cassette")
     is_async = inspect.iscoroutinefunction(inspect.unwrap(node.obj)) if hasattr(node, "obj") else False
-    run = run_of(
-        test_file=Path(str(node.path)),
-        node_id=node.nodeid,
-        names=[node.name, getattr(node, "originalname", None) or node.name],
-        given=() if marker is None else marker.args,
-        marked={} if marker is None else marker.kwargs,
-        options=market_options,
-        mode=request.config.getoption("--tickdeck"),
-        force=request.config.getoption("--tickdeck-force"),
-        folder=tmp_path_factory.mktemp("tickdeck", numbered=True),
-        is_async=is_async,
-    )
+    try:
+        run = run_of(
+            test_file=Path(str(node.path)),
+            node_id=node.nodeid,
+            names=[node.name, getattr(node, "originalname", None) or node.name],
+            given=() if marker is None else marker.args,
+            marked={} if marker is None else marker.kwargs,
+            options=market_options,
+            mode=request.config.getoption("--tickdeck"),
+            force=request.config.getoption("--tickdeck-force"),
+            folder=tmp_path_factory.mktemp("tickdeck", numbered=True),
+            is_async=is_async,
+        )
+    except TickdeckError as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
     node.stash[_RUN] = run
     failed = True
     try:

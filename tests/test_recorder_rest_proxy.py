@@ -339,7 +339,9 @@ async def test_a_bot_that_leaves_in_the_middle_of_its_request_is_nobodys_trouble
         await reader.readline()
         writer.close()
         await writer.wait_closed()
-    assert not desk.asked
+    # The vendor may have heard the head of it, as it would have without a recorder; never all of it.
+    assert not any(each.endswith(b"half") for each in desk.asked)
+    assert not [each for each in desk.notices if each.kind == "error"]
     assert not caplog.records
 
 
