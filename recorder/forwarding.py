@@ -48,9 +48,12 @@ class Answer:
     trouble: str = ""
 
 
-def sent_upstream(headers: HeaderPairs, *, host: str) -> HeaderPairs:
-    """The client's request header fields as they go upstream, in the client's order."""
-    dropped = _connection_fields(headers) | _HANDSHAKE | {b"expect"}
+def sent_upstream(headers: HeaderPairs, *, host: str, expects: bool = False) -> HeaderPairs:
+    """The client's request header fields as they go upstream, in the client's order.
+
+    ``expects``: `Expect` is among them, and whoever sends them waits for what it expects.
+    """
+    dropped = _connection_fields(headers) | _HANDSHAKE | (set() if expects else {b"expect"})
     pairs = []
     for name, value in headers:
         match name.lower():

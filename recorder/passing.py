@@ -42,10 +42,18 @@ AS_IT_CAME: Final = web.ResponseKey("names of the fields that came", frozenset[b
 """Of a response that may have no other fields: see `as_it_came`."""
 
 
+_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
 class Asked:
-    """The body of a request: ``kept`` of it is for the cassette, nothing if it is ``too_large``."""
+    """The body of a request: ``kept`` of it is for the cassette, nothing if it is ``too_large``.
+
+    A client that ``waits`` (RFC 9110 10.1.1) is told to go on once the service wants the body.
+    """
 
     def __init__(self, request: web.BaseRequest) -> None:
+        expected = request.headers.get("Expect", "").lower() == "100-continue"
+        self.waits = expected and request.body_exists and request.version >= HttpVersion11
         self.broke_off = False
         self.too_large = False
         self._request = request
@@ -61,12 +69,14 @@ class Asked:
         if not self._request.body_exists:
             return b""
         pieces = self._pieces()
-        if not self._request.content.is_eof():
+        if self.waits or not self._request.content.is_eof():
             return pieces
         return b"".join([piece async for piece in pieces])
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         try:
+            if self.waits and self._request.transport is not None:
+                self._request.transport.write(_GO_ON)
             while piece := await self._request.content.readany():
                 if not self.too_large:
                     self._kept += piece
@@ -199,6 +209,10 @@ async def in_one_piece(request: web.BaseRequest, answer: Answer) -> web.StreamRe
     except ConnectionError:
         pass  # the client is gone; what it was to be told was that this broke off
     return _break_off(request, response)
+
+
+async def no_answer_yet(request: web.Request) -> None:
+    """What a client is told that waits before it sends its body is the service's to say."""
 
 
 async def as_it_came(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -16,7 +16,7 @@ from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Listening, Notify
 from tickdeck.recorder.own_pages import OwnPages
-from tickdeck.recorder.passing import LARGEST_REQUEST, as_it_came
+from tickdeck.recorder.passing import LARGEST_REQUEST, as_it_came, no_answer_yet
 from tickdeck.recorder.rest_proxy import RestProxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.socket_proxy import SocketProxy
@@ -60,7 +60,7 @@ class Proxy:
         self._site: web.TCPSite | None = None
         self._busy: set[asyncio.Task[object]] = set()
         app = web.Application(client_max_size=LARGEST_REQUEST)
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.router.add_route("*", "/{path:.*}", self._handle, expect_handler=no_answer_yet)
         app.on_response_prepare.append(as_it_came)
         self._runner = web.AppRunner(
             app,

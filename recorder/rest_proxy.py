@@ -40,8 +40,8 @@ class RestProxy:
         """One request, there and back."""
         started_ns = self._clock.now_ns()
         origin = self._upstream.ways.http_for(request.headers.get("Host"))
-        headers = sent_upstream(request.raw_headers, host=authority(origin))
         asked = Asked(request)
+        headers = sent_upstream(request.raw_headers, host=authority(origin), expects=asked.waits)
         try:
             incoming = await self._upstream.ask(
                 request.method,

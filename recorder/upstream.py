@@ -33,6 +33,9 @@ Cuttable: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 """A wait that can be ended from elsewhere, with TimeoutError."""
 
 _CONNECT_WITHIN_S: Final = 15
+_GO_ON_AFTER_S: Final = 1.0
+"""As long as curl waits."""
+
 _AUTO: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -128,6 +131,22 @@ class UpgradeRefused(Exception):  # noqa: N818 - it is an answer
         self.response = response
 
 
+class _Patient(aiohttp.ClientRequest):
+    """A request whose body waits for the service's 100, but not for ever: not every server says it."""
+
+    def update_expect_continue(self, expect: bool = False) -> None:
+        """See `aiohttp.ClientRequest`, which waits for this future."""
+        super().update_expect_continue(expect)
+        waiting: asyncio.Future[bool] | None = getattr(self, "_continue", None)  # where aiohttp has it
+        if waiting is not None:
+            self.loop.call_later(_GO_ON_AFTER_S, _go_on, waiting)
+
+
+def _go_on(waiting: asyncio.Future[bool]) -> None:
+    if not waiting.done():
+        waiting.set_result(True)
+
+
 class Upstream:
     """One service, by the ways there are to it."""
 
@@ -147,6 +166,7 @@ class Upstream:
             auto_decompress=False,
             skip_auto_headers=_AUTO,
             trust_env=self._trust_env,
+            request_class=_Patient,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN_S),
             trace_configs=list(traces),
             max_line_size=LONGEST_LINE,

@@ -340,3 +340,66 @@ async def test_a_recorder_killed_within_a_large_body_leaves_a_sound_recording_wi
         connected(market.port, "GET /small?apiKey=k HTTP/1.1") as (reader, _),
     ):
         assert (await asked(reader)).startswith(b"HTTP/1.1 200")
+
+
+WAITS = "POST /orders HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5"
+
+
+@pytest.mark.parametrize("way", ["direct", "through"])
+async def test_a_client_that_waits_is_told_to_go_on_by_the_service(both_ways: BothWays, way: str) -> None:
+    may_go_on, heard = asyncio.Event(), asyncio.Queue[bytes]()
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        assert b"Expect: 100-continue" in await asked(reader)
+        await may_go_on.wait()
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        heard.put_nowait(await reader.readexactly(5))
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with both_ways(serve) as ways, asyncio.timeout(30):
+        async with connected(getattr(ways, way), WAITS) as (reader, writer):
+            reading = asyncio.ensure_future(asked(reader))
+            done, _ = await asyncio.wait([reading], timeout=0.2)
+            assert not done
+            may_go_on.set()
+            assert await reading == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"hello")
+            assert (await asked(reader)).startswith(b"HTTP/1.1 201 ")
+        assert await heard.get() == b"hello"
+
+
+@pytest.mark.parametrize("way", ["direct", "through"])
+async def test_a_client_that_waits_can_be_refused_before_it_sends(both_ways: BothWays, way: str) -> None:
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        await asked(reader)
+        writer.write(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno")
+        await writer.drain()
+        assert await reader.read() == b""
+
+    async with (
+        both_ways(serve) as ways,
+        asyncio.timeout(30),
+        connected(getattr(ways, way), WAITS) as (reader, _),
+    ):
+        assert (await asked(reader)).startswith(b"HTTP/1.1 417 ")
+        assert await reader.readexactly(2) == b"no"
+    if way == "through":
+        assert one(ways.output).request_body == b""
+
+
+async def test_a_service_that_says_nothing_gets_the_body_all_the_same(both_ways: BothWays) -> None:
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        await asked(reader)
+        assert await reader.readexactly(5) == b"hello"
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async with (
+        both_ways(serve) as ways,
+        asyncio.timeout(30),
+        connected(ways.through, WAITS) as (reader, writer),
+    ):
+        writer.write(b"hello")  # it does not wait either
+        while not (said := await asked(reader)).startswith(b"HTTP/1.1 204 "):
+            assert said.startswith(b"HTTP/1.1 100 ")

@@ -202,6 +202,10 @@ OTHERS = [
         [request("/plain", "x-ODD: 1", "X-Twice: a", "X-Twice: b", "User-Agent: bot/1", "Cookie: a=1; b=2")],
         id="fields",
     ),
+    pytest.param(
+        [request("/plain", "Expect: 100-continue", "Content-Length: 5", method="POST", body=b"hello")],
+        id="100-continue",
+    ),
     pytest.param([request("/spelled", 'If-None-Match: "1"', "Range: bytes=0-5")], id="conditions"),
 ]
 
@@ -221,17 +225,3 @@ async def test_both_sides_see_through_the_recorder_what_they_see_without_it(
         kept = list(cassette.interactions())
     assert [each.status for each in kept] == [int(each.line.split(b" ")[1]) for each in as_it_is]
     assert [each.complete for each in kept] == [each.whole for each in as_it_is]
-
-
-async def test_a_body_that_waits_to_be_asked_for_is_asked_for(
-    both_ways: Callable[..., AbstractAsyncContextManager[Any]],
-) -> None:
-    """`100-continue` is answered by each side for itself (RFC 9110 10.1.1 lets a proxy do so); the rest is the same."""
-    post = request("/plain", "Expect: 100-continue", "Content-Length: 5", method="POST", body=b"hello")
-    service = Service()
-    async with both_ways(service.serve) as ways:
-        as_it_is = await ask(ways.direct, [post])
-        assert await ask(ways.through, [post]) == as_it_is
-        asked, forwarded = map(seen, service.heard)
-        assert forwarded.body == asked.body == b"hello"
-        assert [pair for pair in asked.fields if pair[0] != b"Expect"] == forwarded.fields
