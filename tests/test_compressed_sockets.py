@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import struct
 import subprocess
 import zlib
@@ -88,10 +89,20 @@ def test_the_official_client_reads_the_same_where_it_is_offered(tape: Cassette) 
     assert set(agreed) == {False, True}
 
 
+def without_tickets(context: ssl.SSLContext) -> ssl.SSLContext:
+    """TLS 1.2, whose server says nothing behind the handshake.
+
+    A client of threads reads what TLS 1.3 has there while it writes its request, on one object of OpenSSL that CPython 3.11
+    does not lock: one request in a thousand never leaves it on a busy machine.
+    """
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_what_is_read_and_its_digest_are_those_of_a_plain_socket(tape: Cassette, tls: bool) -> None:
     with MockServer(tape, speed="max", deflate=True, tls=tls) as market:
-        options = {"ssl": market.ssl_context()} if tls else {}
+        options = {"ssl": without_tickets(market.ssl_context())} if tls else {}
         with connect(market.ws_url + "/stocks", compression=None, **options) as plain:
             said = hears(plain, "one")
         with connect(market.ws_url + "/stocks", **options) as bot:

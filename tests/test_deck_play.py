@@ -263,7 +263,9 @@ def heard(seconds, *flags, count=100, key="any"):
     arguments = ("--json", *flags, "--", sys.executable, "-c", CLIENT, str(count), key)
     done, lines = play(seconds, *arguments)
     assert done.returncode == 0, done.stderr
-    (words,) = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    said = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert len(said) == 1, (done.stdout, done.stderr)
+    words = said[0]
     return [int(word) // 10**9 or int(word) for word in words.split()], lines
 
 
