@@ -92,8 +92,8 @@ def test_the_official_client_reads_the_same_where_it_is_offered(tape: Cassette) 
 def without_tickets(context: ssl.SSLContext) -> ssl.SSLContext:
     """TLS 1.2, whose server says nothing behind the handshake.
 
-    A client of threads reads what TLS 1.3 has there while it writes its request, on one object of OpenSSL that CPython 3.11
-    does not lock: one request in a thousand never leaves it on a busy machine.
+    A client of threads reads what TLS 1.3 has there while it writes its request, on one object of OpenSSL that
+    CPython 3.11 does not lock: one request in a thousand never leaves it on a busy machine.
     """
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
