@@ -36,6 +36,9 @@ from tickdeck.mockserver.reel import Batch, Ending, Reel
 from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.timelines import Timelines
 
+PINGS_KEPT: Final = 1000
+"""Of a client's pings, so many are in the journal."""
+
 NORMAL_CLOSURE: Final = 1000
 POLICY_VIOLATION: Final = 1008
 """What the vendor closes with when it will not have a client any longer (PROTOCOL 1.4)."""
@@ -69,6 +72,7 @@ class Session:
         self._pings = 0
         self._ping_due = False
         self._ping_payload = b""
+        self._pings_heard = 0
         self._pinged_at = 0
 
     def open(self, now_ns: int) -> list[Entry]:
@@ -87,9 +91,10 @@ class Session:
         """A binary message arrived, which no service here understands."""
         return self._carry_out(self.conversation.receive_binary(payload), now_ns)
 
-    def pinged(self, now_ns: int) -> Entry:
-        """A ping came, and is answered."""
-        return self._entry("ping", now_ns)
+    def pinged(self, now_ns: int) -> list[Entry]:
+        """A ping came, and is answered; the first of them are noted, for a flood would push out all else."""
+        self._pings_heard += 1
+        return [self._entry("ping", now_ns)] if self._pings_heard <= PINGS_KEPT else []
 
     def ponged(self, payload: bytes) -> bool:
         """A pong arrived; whether it is the one that lockstep waits for."""

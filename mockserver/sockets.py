@@ -63,7 +63,7 @@ class House(Protocol):
         """Something happened."""
         ...
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entries: Iterable[Entry]) -> None:
         """Something happened that is for the journal alone."""
         ...
 

@@ -210,9 +210,10 @@ class Stage:
         if touched:
             self.changed.set()
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entries: Iterable[Entry]) -> None:
         """Write it into the journal, and tell nobody: it may come many times a second."""
-        self.teller.journal.add(entry)
+        for entry in entries:
+            self.teller.journal.add(entry)
 
     def _tell(self, entry: Entry) -> None:
         if entry.kind == "started":

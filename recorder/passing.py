@@ -11,6 +11,7 @@ the client can know that it is complete.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -161,18 +162,22 @@ class Passing:
             await response.write(change.finish() if change else piece)
             await response.write_eof()
         except ConnectionError:  # the client is gone
-            if not self._keeping.ended:
-                self._incoming.close()
-                self._keeping.end(self._incoming.end_ns, complete=False)
+            self._give_up()
         except DamagedError:
             self.trouble = "a compressed body is damaged: it breaks off where it could not be opened"
-            self._incoming.close()
-            self._keeping.end(self._incoming.end_ns, complete=False)
+            self._give_up()
             return _break_off(self._request, response)
         except StorageError:
             self._incoming.close()  # the intake has said so
             return _break_off(self._request, response)
         return response
+
+    def _give_up(self) -> None:
+        """Nothing more is wanted of the service: what came is kept, if it is not yet."""
+        self._incoming.close()
+        if not self._keeping.ended:
+            with suppress(StorageError):  # the intake has said so, and the client is told no more
+                self._keeping.end(self._incoming.end_ns, complete=False)
 
 
 class _Change:
@@ -190,6 +195,9 @@ class _Change:
         return b"".join(map(self._rewriter.feed, self._unpacker.feed(piece)))
 
     def finish(self) -> bytes:
+        """The rest; `DamagedError` where the text is not whole, though the body has ended."""
+        if not self._unpacker.is_whole:
+            raise DamagedError("it breaks off")
         return self._rewriter.finish()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +38,7 @@ class PlayRun:
     ) -> None:
         self._settings = settings
         self._journal = journal
-        self._told = 0
+        self._told: Counter[str] = Counter()
         self._stack = ExitStack()
         try:
             self._cassette = self._opened(cassettes)
@@ -68,8 +69,14 @@ class PlayRun:
         """What is wrong and was not told before, a sentence each; empty where the test is not strict."""
         if not self._settings.strict:
             return []
-        found = list(self._found())
-        new, self._told = found[self._told :], len(found)
+        found, told = list(self._found()), self._told.copy()
+        self._told = Counter(found)
+        new = []
+        for sentence in found:
+            if told[sentence]:
+                told[sentence] -= 1
+            else:
+                new.append(sentence)
         return new
 
     def _found(self) -> Iterator[str]:

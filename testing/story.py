@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import TEXT, Frame, Sender
 from tickdeck.dialects import find
@@ -48,7 +49,10 @@ class Story:
         if journal:
             yield "done last:"
             yield from (f"  {self._time(each)}  {_words(each)}" for each in journal[-LAST_DONE:])
-        sent = list(self._sent_last(journal, clients))
+        try:
+            sent = list(self._sent_last(journal, clients))
+        except FormatError as error:
+            sent = [f"  the tape cannot be read: {error}"]
         if sent:
             yield "sent last:"
             yield from sent

@@ -244,6 +244,30 @@ async def test_an_address_at_the_end_of_a_text_too_large_to_be_held_is_changed(
     assert kept.body == plain.replace(ours.encode(), theirs.encode())
 
 
+async def test_a_large_compressed_text_that_is_not_whole_breaks_off_and_is_kept_once(
+    both_ways: BothWays,
+) -> None:
+    numbers = random.Random(5)
+    body = "".join(f'"{numbers.getrandbits(256):x}",' for _ in range(17 * MEBI // 33)).encode()
+    sent = gzip.compress(body, 1)[:-100]
+    assert len(sent) > 16 * MEBI
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        await asked(reader)
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip"
+        writer.write(f"{head}\r\nContent-Length: {len(sent)}\r\n\r\n".encode() + sent)
+        await writer.drain()
+
+    async with both_ways(serve) as ways, asyncio.timeout(60):
+        async with connected(ways.through, "GET /v3 HTTP/1.1\r\nAccept-Encoding: gzip") as (reader, _):
+            await asked(reader)
+            with pytest.raises((asyncio.IncompleteReadError, ValueError)):
+                await all_chunks(reader)
+        told = [each.message for each in ways.notices if isinstance(each, Trouble)]
+    assert told == ["a compressed body is damaged: it breaks off where it could not be opened"]
+    assert body.startswith(one(ways.output).body[:MEBI])
+
+
 PEAK_MIB = 160
 """The recorder's own 60, one body of 16 MiB that is held until it shows to be larger, and what copies of it cost."""
 

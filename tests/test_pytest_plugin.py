@@ -161,6 +161,26 @@ def test_it(bot):
     )
 
 
+def test_what_was_told_is_not_told_again_and_what_comes_later_is(
+    suite: Callable[..., pytest.RunResult],
+) -> None:
+    result = suite(
+        """
+@pytest.mark.cassette("dip.cassette")
+def test_it(market, request):
+    bot = Bot(rest=market.http_url, stream=market.ws_url, key=market.key)
+    bot.running("nonsense")
+    market.wait_until(lambda: market.journal.missteps)
+    run = next(value for value in request.node.stash._storage.values() if hasattr(value, "findings"))
+    assert ["malformed" in each for each in run.findings()] == [True]
+    bot.ask("/late")
+    assert ["GET /late" in each for each in run.findings()] == [True]
+    assert run.findings() == []
+"""
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_a_damaged_cassette_fails_the_test(
     suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
 ) -> None:
