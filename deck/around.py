@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, ParamSpec
 
-from tickdeck.child_environment import through_proxy
 from tickdeck.gateway.detour import Detour, can_detour
 from tickdeck.gateway.front import Elsewhere
+from tickdeck.gateway.variables import through_proxy
 
 NOT_CAUGHT: Final = (
     "only a command that reads TICKDECK_HTTP and its like is heard; pip install 'tickdeck[tls]' also catches "

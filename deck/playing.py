@@ -13,9 +13,9 @@ from tickdeck.around import Server, surroundings
 from tickdeck.cassette.errors import ReplayError
 from tickdeck.cassette.readable import Readable
 from tickdeck.child import Child
-from tickdeck.child_environment import addresses
 from tickdeck.exits import Exit
 from tickdeck.gateway.identity import VARIABLES
+from tickdeck.gateway.variables import addresses
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import PlayOptions

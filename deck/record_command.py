@@ -11,8 +11,8 @@ from typing import Any
 from tickdeck.around import Server, surroundings
 from tickdeck.cassette.errors import UsageError
 from tickdeck.child import Child
-from tickdeck.child_environment import addresses
 from tickdeck.exits import Exit
+from tickdeck.gateway.variables import addresses
 from tickdeck.recorder.notices import Lack, Listening, Notice, OtherHost, Report
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.route import open_stream

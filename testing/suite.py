@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.dialects.markets import DEFAULT_MARKET
+from tickdeck.gateway.variables import addresses
 from tickdeck.testing.recordings import RecordRun
 from tickdeck.testing.runs import PlayRun
 from tickdeck.testing.settings import Meant, Mode, Settings, meant, settings_of
@@ -75,13 +75,8 @@ def _how_to_make(missing: Path, node_id: str, cassettes: Meant) -> str:
 
 def variables_of(market: Any) -> dict[str, str]:
     """What known clients read: where the market is, a key, and whom to trust."""
-    address = f"{market.ws_url}/{DEFAULT_MARKET}"
     found = {
-        "TICKDECK_HTTP": market.http_url,
-        "TICKDECK_WS": market.ws_url,
-        "TICKDECK_FEED": market.feed,
-        "POLYGON_WS_URL": address,
-        "DATA_PROXY_WS": address,
+        **addresses(http=market.http_url, ws=market.ws_url, feed=market.feed),
         **dict.fromkeys(KEY_VARIABLES, market.key),
     }
     if market.ca_file is not None:

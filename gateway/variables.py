@@ -1,4 +1,4 @@
-"""What a command beside us finds in its environment: where the deck is, by the names that clients read."""
+"""What a program beside us finds in its environment: where the deck is, by the names that clients read."""
 
 from __future__ import annotations
 
