@@ -27,7 +27,8 @@ from tickdeck.cassette.errors import FormatError, NewerFormatError
 MAGIC: Final = b"\x89TDK\r\n\x1a\n"
 END_MAGIC: Final = b"\x89TDKEND\n"
 MAJOR: Final = 0
-MINOR: Final = 0
+MINOR: Final = 1
+"""1: the content digest covers the header, too."""
 SYNC: Final = b"\xf1\xc7\x9d\xa3"
 
 MAX_PAYLOAD: Final = 64 << 20

@@ -32,7 +32,7 @@ _WORDS: Final = {
     errno.ENAMETOOLONG: "the name is too long",
 }
 
-_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EOPNOTSUPP)
+_NO_SYNC: Final = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP)
 
 _NO_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -40,9 +40,20 @@ _NO_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP)
 class Disk:
     """The calls that a recording makes; descriptors are plain numbers, so that nothing is buffered."""
 
+    warned_of_no_sync = False
+    """Whether it was already said that this disk cannot flush."""
+
     def create(self, path: Path) -> int:
         """A new file, open for writing; FileExistsError when there is one."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+
+    def reopen(self, path: Path) -> int:
+        """A file that is there, open for writing; never through a symbolic link."""
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        return os.open(path, flags)
+
+    def truncate(self, descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
 
     def lock(self, descriptor: int) -> None:
         """Keep others from taking the file for abandoned; BlockingIOError when it is somebody else's."""
@@ -122,14 +133,34 @@ def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
         written += disk.write(descriptor, data[written:])
 
 
+def sync(disk: Disk, descriptor: int, path: Path) -> None:
+    """Flush a file to the disk; where the file system cannot (some network mounts), that is said once."""
+    try:
+        disk.sync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        if not disk.warned_of_no_sync:
+            disk.warned_of_no_sync = True
+            from logging import getLogger
+
+            getLogger(__name__).warning(
+                "%s: its file system cannot flush to the disk (fsync says: %s);"
+                " a power failure may lose what was written last",
+                path.name,
+                error.strerror,
+            )
+
+
 def rename_without_replacing(disk: Disk, source: Path, target: Path) -> None:
     """Give a file its name; FileExistsError when the name is taken."""
     try:
         disk.link(source, target)
+    except FileExistsError:
+        raise
     except OSError as error:
-        if isinstance(error, FileExistsError) or error.errno not in _NO_LINKS:
-            raise
-        if target.exists():
+        # Whatever a file system has against hard links (they differ in what they answer), it may rename.
+        if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
         disk.rename(source, target)
     else:

@@ -13,7 +13,7 @@ from tickdeck.cassette.packing import BIG, Fields, pack
 from tickdeck.cassette.records import Header, Source
 
 FEATURES: frozenset[str] = frozenset()
-"""The features this release knows; version 0.0 of the format has none."""
+"""The features this release knows; version 0.1 of the format has none."""
 
 
 def header_map(header: Header) -> dict[str, object]:

@@ -1,4 +1,9 @@
-"""Where a cassette lies: the recording beside its name, and its write-ahead segments beside that."""
+"""Where a cassette lies: the recording beside its name, and its write-ahead segments beside that.
+
+What a recorder writes is a recording from its first byte on (``x.cassette.part``). What
+`recover`, `pack`, `cut` or `synth` writes is nothing until it is whole, and can be made
+again: until then it has another name (``x.cassette.tmp``), which no reader opens.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,17 @@ from glob import glob
 from pathlib import Path
 
 from tickdeck.cassette.blocks import HEAD_SIZE, OPENING_SIZE, claimed_length
-from tickdeck.cassette.disk import FileBytes
+from tickdeck.cassette.disk import FileBytes, is_locked
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.segments import Segment
 
 PART = ".part"
+TMP = ".tmp"
+
+
+def tmp_of(path: Path) -> Path:
+    """The name of a cassette that is being made from what is at hand, before it is whole."""
+    return path.with_name(path.name + TMP)
 
 
 def part_of(path: Path) -> Path:
@@ -33,11 +44,27 @@ def segments_of(part: Path) -> list[Path]:
 
 
 def find(path: Path) -> Path:
-    """The file of this name, or the recording that will have it; UsageError when there is neither."""
-    for candidate in (path, part_of(path), path):  # sealing may rename it between two looks
+    """The file of this name, or the recording that will have it; UsageError when there is neither.
+
+    Through a symbolic link the recording lies beside the file that the link leads to.
+    """
+    if path.name.endswith(TMP) and os.path.exists(path):
+        raise UsageError(_unfinished(path))
+    target = Path(os.path.realpath(path)) if os.path.islink(path) else path
+    for candidate in (path, part_of(target), path):  # sealing may rename it between two looks
         if os.path.exists(candidate):
             return candidate
+    if os.path.exists(tmp := tmp_of(target)):
+        raise UsageError(f"no such cassette: {path}; {_unfinished(tmp)}")
     raise UsageError(f"no such cassette: {path}")
+
+
+def _unfinished(tmp: Path) -> str:
+    if is_locked(tmp):
+        return f"{tmp.name} is being written by another command: wait until it has finished"
+    return (
+        f"{tmp.name} is not a recording but what a command left that did not finish: run that command again"
+    )
 
 
 def expand(pattern: Path) -> list[Path]:
@@ -52,7 +79,9 @@ def expand(pattern: Path) -> list[Path]:
     cassettes = {
         path.with_name(path.name.removesuffix(PART))
         for path in found
-        if not _is_segment(path) and (not path.name.endswith(PART) or _has_begun(path))
+        if not path.name.endswith(TMP)
+        and not _is_segment(path)
+        and (not path.name.endswith(PART) or _has_begun(path))
     }
     if not cassettes:
         raise UsageError(f"no cassette matches {pattern}")

@@ -2,7 +2,8 @@
 
 While it is recorded, ``x.cassette`` is ``x.cassette.part``, created exclusively and
 locked, with one write-ahead segment beside it for each chunk that is not in it yet
-(``x.cassette.part.w000017``). Sealing gives it its name without replacing anything.
+(``x.cassette.part.w000017``). What a command makes of data at hand is ``x.cassette.tmp``
+until it is whole. Sealing gives it its name without replacing anything.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tickdeck.cassette.compression import LEVEL
-from tickdeck.cassette.disk import DISK, Disk, is_locked, rename_without_replacing, storing, write_all
+from tickdeck.cassette.disk import DISK, Disk, storing, write_all
 from tickdeck.cassette.errors import StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
-from tickdeck.cassette.places import part_of, segments_of
+from tickdeck.cassette.outputs import begin, give_name, output_at
+from tickdeck.cassette.places import part_of, tmp_of
 from tickdeck.cassette.records import Frame, Header, Record
 from tickdeck.cassette.spool import SYNC_SECONDS, OpenSegment, Spool
 from tickdeck.cassette.survey import Survey
@@ -61,7 +63,7 @@ class Recording:
         self, path: Path, encoder: Encoder, spool: Spool, *, disk: Disk, write_ahead: bool, replace: bool
     ):
         self.path = path
-        self.part = part_of(path)
+        self.part = part_of(path) if write_ahead else tmp_of(path)
         self.header = encoder.header
         self._encoder = encoder
         self._spool = spool
@@ -89,19 +91,19 @@ class Recording:
     ) -> Recording:
         """Begin a cassette. UsageError when there is one already, StorageError when the disk refuses.
 
-        ``write_ahead=False`` is for what can be made again: a kill then loses the open chunk. ``continues``:
+        ``write_ahead=False`` is for what can be made again: what a kill leaves of it is no recording, and the
+        next run replaces it. ``continues``:
         it is a further segment, and what the redactor counted so far belongs to those before. A power failure
         costs at most the rows of the last ``sync_s`` seconds; 0 syncs each batch before it is passed on.
         """
-        target, disk = Path(path), opener
+        target, disk = output_at(Path(path)), opener
+        unsealed = part_of(target) if write_ahead else tmp_of(target)
         encoder = Encoder(header, redactor=redactor, continues=continues)
         indexer = indexer or indexer_of(encoder.header.dialect)
         opening = encoder.opening()
-        descriptor = _begin(target, opening, replace=replace, disk=disk)
+        descriptor = begin(target, unsealed, opening, replace=replace, disk=disk)
         binder = Binder(encoder.header, indexer=indexer, position=len(opening), level=level)
-        spool = Spool(
-            part_of(target), descriptor, binder=binder, disk=disk, monotonic=time.monotonic, sync_s=sync_s
-        )
+        spool = Spool(unsealed, descriptor, binder=binder, disk=disk, monotonic=time.monotonic, sync_s=sync_s)
         return cls(target, encoder, spool, disk=disk, write_ahead=write_ahead, replace=replace)
 
     @property
@@ -155,7 +157,7 @@ class Recording:
             survey = self._spool.end(self._encoder.redactions)
         finally:
             self._spool.close()
-        self._take_name()
+        give_name(self.part, self.path, replace=self._replace, disk=self._disk)
         return survey
 
     def abandon(self) -> None:
@@ -196,68 +198,3 @@ class Recording:
         # The thread closes the segment when the chunk is on disk: from here on it is not the current one.
         segment, self._spool.current = self._spool.current, None
         self._stats.pauses += self._spool.put(cut, segment)
-
-    def _take_name(self) -> None:
-        with storing(self.path):
-            if self._replace:
-                self._disk.replace(self.part, self.path)
-            else:
-                _rename(self._disk, self.part, self.path)
-            self._disk.sync_folder(self.path.parent)
-
-
-def _rename(disk: Disk, part: Path, path: Path) -> None:
-    try:
-        rename_without_replacing(disk, part, path)
-    except FileExistsError as error:
-        raise UsageError(
-            f"{path.name} appeared while it was recorded; the recording is whole: rename {part.name}"
-        ) from error
-
-
-def _begin(path: Path, opening: bytes, *, replace: bool, disk: Disk) -> int:
-    """The descriptor of a new recording's file, with its opening on disk."""
-    part = part_of(path)
-    if os.path.isdir(path):
-        raise UsageError(f"{path.name} is a folder")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UsageError(f"{path.name} is not a file that a cassette could replace")
-    if os.path.lexists(path) and not replace:
-        raise UsageError(f"{path.name} exists already; choose another name, or remove it first")
-    _clear_leftovers(path, part, disk)
-    try:
-        with storing(part):
-            descriptor = disk.create(part)
-    except StorageError as error:
-        if isinstance(error.__cause__, FileExistsError):
-            raise UsageError(_taken(part)) from error
-        raise
-    try:
-        with storing(part):
-            disk.lock(descriptor)
-            write_all(disk, descriptor, opening)
-            disk.sync(descriptor)
-            disk.sync_folder(part.parent)
-    except StorageError:
-        disk.close(descriptor)
-        part.unlink(missing_ok=True)
-        raise
-    return descriptor
-
-
-def _clear_leftovers(path: Path, part: Path, disk: Disk) -> None:
-    """A recorder killed while it named the sealed file leaves a second name of it. Rows are never removed."""
-    if os.path.exists(path) and os.path.exists(part) and path.samefile(part):
-        with storing(part):
-            disk.unlink(part)
-    if not os.path.exists(part) and (left := segments_of(part)):
-        raise UsageError(f"{left[0].name} is left from a recording that is gone; move it away first")
-
-
-def _taken(part: Path) -> str:
-    if is_locked(part):
-        return f"{part.name} is being recorded by another process"
-    return (
-        f"{part.name} exists, a recording that was not sealed;"
-        f" `tickdeck recover {part.name} -o FILE` saves it, then remove it"
-    )

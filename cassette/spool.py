@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tickdeck.cassette.disk import Disk, storing, write_all
+from tickdeck.cassette.disk import Disk, storing, sync, write_all
 from tickdeck.cassette.errors import StorageError, TickdeckError
 from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.writer import Binder, Cut
@@ -102,7 +102,7 @@ class Spool:
         tail, survey = self._binder.close(redactions)
         with storing(self._path):
             write_all(self._disk, self._descriptor, tail)
-            self._disk.sync(self._descriptor)
+            sync(self._disk, self._descriptor, self._path)
         return survey
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class Spool:
         with storing(self._path):
             write_all(self._disk, self._descriptor, block)
             if segment is not None:
-                self._disk.sync(self._descriptor)
+                sync(self._disk, self._descriptor, self._path)
         self.chunks += 1
         self.raw_bytes += cut.size
         self.written_bytes += len(block)
@@ -165,7 +165,7 @@ class Spool:
     def _sync(self, segment: OpenSegment) -> None:
         segment.dirty = False
         with storing(segment.path):
-            self._disk.sync(segment.descriptor)
+            sync(self._disk, segment.descriptor, segment.path)
             if not segment.named:
                 segment.named = True
                 self._disk.sync_folder(segment.path.parent)

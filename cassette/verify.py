@@ -32,7 +32,7 @@ from tickdeck.cassette.codec import encode_row
 from tickdeck.cassette.errors import FormatError, NewerFormatError
 from tickdeck.cassette.header import header_of, read_header
 from tickdeck.cassette.indexing import Indexer
-from tickdeck.cassette.packing import Fields
+from tickdeck.cassette.packing import Fields, unpack
 from tickdeck.cassette.reader import read_packed, unsealed_contents
 from tickdeck.cassette.records import TEXT, Header, Record
 from tickdeck.cassette.refs import Refs
@@ -84,6 +84,9 @@ class Verification:
         self._indexer: Indexer | None = None
         self._taker: SurveyTaker | None = None
         self._header: Header | None = None
+        self._header_map: object = None
+        self._profile: dict[str, str] | None = None
+        self._indexed: tuple[str, int] | None = None
         self._refs: list[ChunkRef] = []
         self._digest = hashlib.sha256()
         self._last_seq = -1
@@ -162,6 +165,9 @@ class Verification:
         if block.position != OPENING_SIZE:
             raise FormatError("a header lies where none should")
         self._header = read_header(block.payload)
+        self._header_map = unpack(block.payload)
+        if Fields(block.payload, "the header").integer("minor", default=0) >= 1:
+            self._digest.update(block.payload)
         self._indexer = self._find_indexer(self._header.dialect)
         self._taker = SurveyTaker(self._indexer)
 
@@ -179,7 +185,8 @@ class Verification:
         _check_lanes(chunk)
         self._refs.append(replace(ref, position=block.position, size=block.end - block.position))
         self._digest.update(b"".join(map(encode_row, records)))
-        self._check_indexed(chunk, records, (summary.indexer, summary.revision))
+        self._indexed = summary.indexer, summary.revision
+        self._check_indexed(chunk, records, self._indexed)
 
     def _check_order(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -205,6 +212,7 @@ class Verification:
 
     def _check_survey(self, block: Block) -> None:
         survey = unpack_survey(read_packed(self._source, block.position, Kind.SURVEY))
+        self._profile = survey.profile
         if self._taker is not None and not self.findings:
             survey.redactions = {}
             if survey != self._taker.survey:
@@ -227,10 +235,15 @@ class Verification:
         wrong = next((key for key in said if said[key] != true[key]), None)
         if wrong is not None:
             raise FormatError(f"the footer says {said[wrong]} for {wrong}, it is {true[wrong]}")
-        if header != self._header:
+        if header != self._header or fields.value("header") != self._header_map:
             raise FormatError("the header in the footer is another")
+        if self._profile is not None and fields.mapping("profile") != self._profile:
+            raise FormatError("the profile in the footer is another than the survey's")
+        indexed = fields.text("indexer"), fields.integer("revision")
+        if self._indexed not in (None, indexed):
+            raise FormatError("the footer names another index than the chunks")
         if digest != self._digest.digest():
-            raise FormatError("the content digest does not match the records")
+            raise FormatError("the content digest does not match the header and the records")
 
     def _check_end(self, footer_at: int) -> None:
         if not self.findings and self._at.get(Kind.FOOTER) != footer_at:

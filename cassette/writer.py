@@ -136,7 +136,7 @@ class Binder:
         self._position = position
         self._refs: list[ChunkRef] = []
         self._taker = SurveyTaker(indexer)
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256(pack_header(header))
 
     def bind(self, cut: Cut) -> bytes:
         """The chunk's block."""

@@ -134,7 +134,7 @@ def read(data: bytes) -> tuple[dict, list[bytes], list[tuple[str, bytes]]]:
         assert (summary["first_seq"], summary["last_seq"]) == (min(by_seq), max(by_seq))
         rows += [by_seq[seq] for seq in sorted(by_seq)]
         events += more
-    assert footer["sha256"] == hashlib.sha256(b"".join(rows)).digest()
+    assert footer["sha256"] == hashlib.sha256(b"".join([found[0][1], *rows])).digest()
     assert footer["records"] == survey["records"] == len(rows)
     assert footer["header"] == unpack(found[0][1])
     return footer["header"], rows, events

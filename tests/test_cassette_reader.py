@@ -246,7 +246,7 @@ def test_a_cassette_behind_another_is_not_read_as_that_one(letters) -> None:
 
 def test_a_header_says_only_what_is_asked_for() -> None:
     assert unpack(pack_header(HEADER)) == {
-        "minor": 0,
+        "minor": 1,
         "features": [],
         "epoch_ns": 5,
         "dialect": "letters",

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,12 +8,13 @@ import pytest
 from tickdeck.cassette import writer
 from tickdeck.cassette.blocks import Bytes, Kind, pack_block, pack_ending, scan
 from tickdeck.cassette.chunkcodec import build_chunk, decode_chunk, encode_chunk
-from tickdeck.cassette.chunks import in_full
+from tickdeck.cassette.chunks import in_full, records_of
+from tickdeck.cassette.codec import encode_row
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.header import header_map
 from tickdeck.cassette.packing import pack, unpack
 from tickdeck.cassette.reader import open_sealed
-from tickdeck.cassette.records import TEXT, Anchor, Frame, Header, Record, Sender, TrackOpened
+from tickdeck.cassette.records import TEXT, Anchor, Frame, Header, Record, Sender, Source, TrackOpened
 from tickdeck.cassette.segments import Segment
 from tickdeck.cassette.verify import Verification, VerifyReport
 from tickdeck.cassette.writer import Encoder, encode_cassette
@@ -171,10 +173,12 @@ def forget_index(blocks: list) -> None:
         (mask, "the lane of track 1 is not in wire form"),
         (resurvey, "the survey is not that of the records"),
         (forget_index, "the index is not that of the chunks"),
-        (say("sha256", bytes(32)), "the content digest does not match the records"),
+        (say("sha256", bytes(32)), "the content digest does not match the header and the records"),
         (say("records", 7), "the footer says 7 for records, it is 30"),
         (say("last_seq", "x"), "the footer: last_seq is not what it should be"),
         (say("index", 12), "the footer says 12 for index, it is "),
+        (say("profile", {"auth": "success"}), "the profile in the footer is another than the survey's"),
+        (say("revision", 4), "the footer names another index than the chunks"),
         (say("header", {"epoch_ns": 6, "dialect": "letters"}), "the header in the footer is another"),
         (drop_from(Kind.FOOTER), "the end mark points at no footer"),
         (lambda blocks: blocks.append([99, b""]), "blocks follow the footer"),
@@ -184,6 +188,52 @@ def forget_index(blocks: list) -> None:
 def test_sound_blocks_that_contradict_each_other_are_found(sealed: bytes, verify, change, words: str) -> None:
     findings = verify(put(sealed, change)).findings
     assert words in str(findings[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch_ns": 6},
+        {"origins": ("https://elsewhere.example",)},
+        {"source": Source.SYNTHETIC},
+        {"note": "another"},
+        {"tool": "another"},
+    ],
+)
+def test_a_header_changed_in_both_its_places_is_found(sealed: bytes, letters, verify, change: dict) -> None:
+    header = replace(HEADER, **change)
+    other = b"".join(encode_cassette(header, STORY, indexer=letters.indexer, redactor=letters.door()))
+    digest = unpack(of([[block.kind, block.payload] for block in blocks_of(sealed)], Kind.FOOTER)[1])[
+        "sha256"
+    ]
+    (finding,) = verify(put(other, say("sha256", digest))).findings
+    assert "the content digest does not match the header and the records" in str(finding)
+
+
+def test_a_header_that_claims_to_be_of_an_older_minor_version_is_found(sealed: bytes, verify) -> None:
+    def rewrite(blocks: list) -> None:
+        header = {**unpack(of(blocks, Kind.HEADER)[1]), "minor": 0}
+        of(blocks, Kind.HEADER)[1] = pack(header)
+        say("header", header)(blocks)
+
+    (finding,) = verify(put(sealed, rewrite)).findings
+    assert "the content digest does not match the header and the records" in str(finding)
+
+
+def test_a_cassette_of_the_minor_version_before_is_sound(sealed: bytes, verify) -> None:
+    """Its digest was taken over the rows alone."""
+    rows = hashlib.sha256()
+    for block in blocks_of(sealed):
+        if block.kind == Kind.CHUNK:
+            rows.update(b"".join(map(encode_row, records_of(decode_chunk(block.payload)))))
+
+    def rewrite(blocks: list) -> None:
+        header = {**unpack(of(blocks, Kind.HEADER)[1]), "minor": 0}
+        of(blocks, Kind.HEADER)[1] = pack(header)
+        footer = unpack(of(blocks, Kind.FOOTER)[1])
+        of(blocks, Kind.FOOTER)[1] = pack({**footer, "header": header, "sha256": rows.digest()})
+
+    assert verify(put(sealed, rewrite)).ok
 
 
 def test_an_unknown_block_is_no_finding(sealed: bytes, verify) -> None:
