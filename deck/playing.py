@@ -98,6 +98,9 @@ async def _until_over(player: Player, ends: Ends, signals: Signals) -> int:
         if somebody.done():
             somebody.result()
             await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        for task in over:
+            if task.done():
+                task.result()
     finally:
         for task in (somebody, *over):
             task.cancel()

@@ -155,7 +155,7 @@ class Connection:
             on_rest=lambda: self._house.rests(self.session),
             on_stuck=self._look_whether_slow,
             on_end=self._ended,
-            on_failure=self._break_off,
+            on_failure=self.break_off,
             witness=self._witness,
         )
         if self._witness is not None:
@@ -176,7 +176,7 @@ class Connection:
         try:
             self.session.drop(ending, self._clock.now_ns())
         except TickdeckError as error:
-            self._break_off(error)
+            self.break_off(error)
         self.wake()
 
     def let_go(self) -> None:
@@ -215,7 +215,7 @@ class Connection:
         try:
             last = await self._listen(socket, pump)
         except TickdeckError as error:
-            self._break_off(error)
+            self.break_off(error)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -309,8 +309,10 @@ class Connection:
         else:
             self._clock.call_at(now_ns + LOOK_AGAIN_NS, self._look_whether_slow)
 
-    def _break_off(self, error: TickdeckError) -> None:
+    def break_off(self, error: TickdeckError) -> None:
         """The tape cannot be read on: this client is told by the close code, everybody else by the report."""
+        if self.session.ending is not None and self.session.ending.code == INTERNAL_ERROR:
+            return
         self.session.ending = Ending(INTERNAL_ERROR)
         if self._transport is not None:
             self._transport.write(frame_header(CLOSE, 2) + INTERNAL_ERROR.to_bytes(2, "big"))

@@ -221,12 +221,17 @@ class Stage:
         self.teller.entry(entry)
 
     def look(self, timeline: Timeline) -> None:
-        """See what a timeline has come to, tell it, and set its alarm."""
+        """See what a timeline has come to, tell it, and set its alarm; its clients are let go if that fails."""
         try:
-            happened = timeline.tick(self.clock.now_ns())
+            self._look(timeline)
         except TickdeckError as error:
             self.failed(error)
-            return
+            for connection in list(self.connections.values()):
+                if connection.session.timeline is timeline:
+                    connection.break_off(error)
+
+    def _look(self, timeline: Timeline) -> None:
+        happened = timeline.tick(self.clock.now_ns())
         for entry in happened:
             self._tell(entry)
         if happened:

@@ -16,13 +16,13 @@ the tape by `tickdeck.mockserver.reel`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 from tickdeck.cassette.chunks import Chunk
-from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.cassette.hearing import outages, zero_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.survey import TrackSummary
@@ -45,8 +45,20 @@ class TapeGap:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What finding a place needs of a piece: by row, the sequence and the position of a frame."""
+
+    seqs: Sequence[int]
+    positions: Sequence[int]
+
+
 class Tape:
-    """One market of a cassette, ready to be cut for listeners."""
+    """One market of a cassette, ready to be cut for listeners.
+
+    A chunk that cannot be read stops whoever is to be sent it (`view` raises), and nobody
+    else: where the tape stands and where it ends is still known, from what the index says.
+    """
 
     def __init__(
         self, cassette: Readable, *, market: str, feed: str | None = None, chunks: ChunkStore | None = None
@@ -74,6 +86,7 @@ class Tape:
         )
         self._between = 0, 0, BEGINNING
         """From a position up to another there is no frame; the cursor behind it. All listeners ask for one moment."""
+        self._unreadable: dict[int, Rows] = {}
         self._bare: set[int] = set()
         """Pieces that were looked at and have no frame of this tape."""
 
@@ -183,12 +196,12 @@ class Tape:
         number = bisect_right(self._floors, position_ns, lo=1) - 1
         if number == self.pieces:
             return self.recorded_last_seq + 1
-        view = self.view(number)
-        row = bisect_right(view.positions, position_ns)
-        if row == view.frames:
+        rows = self._rows(number)
+        row = bisect_right(rows.positions, position_ns)
+        if row == len(rows.positions):
             return self.seq_after(number)
-        self._between = position_ns, view.positions[row], view.seqs[row]
-        return view.seqs[row]
+        self._between = position_ns, rows.positions[row], rows.seqs[row]
+        return rows.seqs[row]
 
     def position_behind(self, seq: int) -> int:
         """The position of the last frame before the cursor ``seq``; -1 at the beginning."""
@@ -196,18 +209,18 @@ class Tape:
         number = bisect_left(self._refs, seq, key=lambda ref: ref.first_seq) - 1
         while number >= 0:
             if number not in self._bare:
-                view = self.view(number)
-                if row := bisect_left(view.seqs, seq):
-                    return view.positions[row - 1]
+                rows = self._rows(number)
+                if row := bisect_left(rows.seqs, seq):
+                    return rows.positions[row - 1]
             number -= 1
         return -1
 
     def frame_at(self, seq: int) -> tuple[int, int] | None:
         """Sequence and position of the first frame that is played at or behind ``seq``."""
         for number in range(self.piece_of_seq(seq), self.pieces):
-            view = self.view(number)
-            if (row := bisect_left(view.seqs, seq)) < len(view.seqs):
-                found = view.seqs[row], view.positions[row]
+            rows = self._rows(number)
+            if (row := bisect_left(rows.seqs, seq)) < len(rows.seqs):
+                found = rows.seqs[row], rows.positions[row]
                 return found if found[0] <= self.last_seq else None
         return None
 
@@ -215,6 +228,23 @@ class Tape:
         """The position of the first frame that is played behind a position."""
         found = self.frame_at(self.seq_behind(position_ns))
         return None if found is None else found[1]
+
+    def _rows(self, number: int) -> Rows | View:
+        """The rows of a piece; of one that cannot be read, where it begins and where it ends."""
+        if number in self._unreadable:
+            return self._unreadable[number]
+        try:
+            return self.view(number)
+        except TickdeckError:
+            rows = self._unreadable[number] = self._rows_of_ref(number)
+            return rows
+
+    def _rows_of_ref(self, number: int) -> Rows:
+        ref, begin_ns = self._refs[number], self.starts_at(number)
+        if ref.first_seq > self.recorded_last_seq:
+            return Rows((), ())
+        end_ns = max(begin_ns, ref.max_offset_ns - self.zero_ns)
+        return Rows((ref.first_seq, min(ref.last_seq, self.recorded_last_seq)), (begin_ns, end_ns))
 
     def _make_view(self, number: int, chunk: Chunk) -> View:
         lanes = [lane for lane in chunk.lanes if lane.track in self._tracks]

@@ -35,10 +35,12 @@ class Waits:
     async def finished(self) -> None:
         """Until a timeline has come to its end and its clients were sent all of it."""
         await self._until(self._has_finished)
+        self._raise_failure()
 
     async def delivered(self) -> None:
         """Until everything that is due by now has left for every client."""
         await self._until(self._has_delivered)
+        self._raise_failure()
 
     async def subscribed(self, channel: str) -> None:
         """Until a client holds a channel, by its name or its topic's wildcard."""
@@ -86,6 +88,7 @@ class Waits:
     async def done(self) -> None:
         """Until the tape has ended and every client has read it or left (what ``--once`` waits for)."""
         await self._until(self._is_done)
+        self._raise_failure()
 
     def situation(self) -> str:
         """Where the clients stand, in words: ``it never started: 1 client, authenticated, no subscription``."""
@@ -116,6 +119,11 @@ class Waits:
                 await stage.changed.wait()
         finally:
             stage.waiting -= 1
+
+    def _raise_failure(self) -> None:
+        """A tape that could not be read was not played to its end, though the playhead came there."""
+        if self._stage.failure is not None:
+            raise self._stage.failure
 
     def _has_finished(self) -> bool:
         return any(timeline.finished and self._all_read(timeline) for timeline in self._stage.timelines)
