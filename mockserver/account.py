@@ -47,6 +47,8 @@ class Account:
     cursor: int = 0
     left: bool = False
     slow: bool = False
+    not_waited_for: str | None = None
+    """Why a wait for what it was sent ended without it (`tickdeck.mockserver.receipts.Unsettled`), if one did."""
     _open: dict[str, Interval] = field(default_factory=dict)
 
     def subscribed(self, channels: Iterable[str], cursor: int) -> None:

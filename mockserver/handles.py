@@ -291,11 +291,14 @@ class AsyncMarket(Market):
         await self._wait("started", timeout)
 
     async def wait_finished(self, timeout: float = 30) -> None:
-        """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
+        """Until the tape has ended and the clients have taken it in; `WaitTimeoutError` after ``timeout`` seconds.
+
+        That is: each has answered a ping behind its last frame and been quiet for 50 ms (docs/testing.md).
+        """
         await self._wait("finished", timeout)
 
     async def wait_delivered(self, timeout: float = 30) -> None:
-        """Until all that is due by now has left for every client; `WaitTimeoutError` after ``timeout`` seconds."""
+        """Until the clients have taken in all that is due by now; `WaitTimeoutError` after ``timeout`` seconds."""
         await self._wait("delivered", timeout)
 
     async def wait_left(self, timeout: float = 30) -> None:
@@ -400,11 +403,14 @@ class PlainMarket(_InItsThread):
         self._wait("started", timeout)
 
     def wait_finished(self, timeout: float = 30) -> None:
-        """Until the tape has ended and was sent; `WaitTimeoutError` after ``timeout`` seconds."""
+        """Until the tape has ended and the clients have taken it in; `WaitTimeoutError` after ``timeout`` seconds.
+
+        That is: each has answered a ping behind its last frame and been quiet for 50 ms (docs/testing.md).
+        """
         self._wait("finished", timeout)
 
     def wait_delivered(self, timeout: float = 30) -> None:
-        """Until all that is due by now has left for every client; `WaitTimeoutError` after ``timeout`` seconds."""
+        """Until the clients have taken in all that is due by now; `WaitTimeoutError` after ``timeout`` seconds."""
         self._wait("delivered", timeout)
 
     def wait_left(self, timeout: float = 30) -> None:

@@ -25,6 +25,10 @@ class Lockstep:
         """Whether anybody has yet to answer."""
         return bool(self._waiting)
 
+    def waits_for(self, client: int) -> bool:
+        """Whether this one has yet to answer."""
+        return client in self._waiting
+
     @property
     def patience_ends_ns(self) -> int | None:
         """When the first of them has made a misstep."""

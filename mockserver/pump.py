@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.cassette.records import PONG
+from tickdeck.cassette.records import PING, PONG
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.keeping import Witness
@@ -75,6 +75,7 @@ class Pump:
         self._on_failure = on_failure
         self._witness = witness
         self._pongs: list[bytes] = []
+        self._ping = b""
         self._alarm: Alarm | None = None
         self._draining: asyncio.Task[None] | None = None
         self._closed = False
@@ -82,6 +83,11 @@ class Pump:
     def pong(self, payload: bytes) -> None:
         """Answer a ping at the next boundary of a frame, ahead of any data."""
         self._pongs = [*self._pongs[-PONGS_KEPT + 1 :], frame_header(PONG, len(payload)) + payload]
+        self.push()
+
+    def ping(self, payload: bytes) -> None:
+        """Ask for a pong at the next boundary of a frame; one that was not sent yet gives way to it."""
+        self._ping = frame_header(PING, len(payload)) + payload
         self.push()
 
     @property
@@ -152,8 +158,8 @@ class Pump:
 
         Also whether there may be more, and whether it is the end.
         """
-        parts: list[bytes | memoryview] = list(self._pongs)
-        self._pongs = []
+        parts: list[bytes | memoryview] = [*self._pongs, self._ping] if self._ping else list(self._pongs)
+        self._pongs, self._ping = [], b""
         room = AT_ONCE
         while room > 0:
             now_ns = self._clock.now_ns()

@@ -226,6 +226,7 @@ def client_report(session: Session, *, digest: TapeDigest, lateness: Lateness) -
         "digest": digest.hexdigest(),
         "channels": _channels_or_nothing(session),
         "slow": account.slow,
+        "not_waited_for": account.not_waited_for,
         "missteps_made": account.missteps_made,
         "missteps": [{"misstep": kind, "detail": detail} for kind, detail in account.missteps],
         "lateness": lateness.summary(),

@@ -163,8 +163,8 @@ ROUTES: Final = (
             Parameter(
                 "for",
                 TEXT,
-                "`started`, `finished`, `delivered` (all that is due now), `left` (everybody), `subscribed` or "
-                "`events` (of `channel`); `finished`, if nothing is said",
+                "`started`, `finished`, `delivered` (clients have taken in all that is due now), `left` (everybody), "
+                "`subscribed` or `events` (of `channel`); `finished`, if nothing is said",
                 argument="what",
             ),
             Parameter("channel", TEXT, "with `subscribed` and `events`: `T.AAPL`, `T.*`"),

@@ -189,6 +189,12 @@ class Session:
         return channel in self.conversation.subscriptions
 
     @property
+    def in_lockstep(self) -> bool:
+        """Whether each frame is answered before the next one goes."""
+        speed = self._timelines.options.speed if self.timeline is None else self.timeline.speed
+        return speed.mode is Mode.LOCKSTEP
+
+    @property
     def has_read(self) -> bool:
         """Whether all that the tape has for it was taken."""
         return self.reel.idle or (

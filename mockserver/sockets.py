@@ -28,6 +28,7 @@ from tickdeck.mockserver.loops import queues_writes
 from tickdeck.mockserver.options import MILLISECOND, SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.pump import A_TURN, Pump
+from tickdeck.mockserver.receipts import Recipient
 from tickdeck.mockserver.reel import CLOSE, Ending
 from tickdeck.mockserver.secure import hang_up, say_no_more
 from tickdeck.mockserver.session import Session
@@ -125,6 +126,7 @@ class Connection:
         witness: Witness | None = None,
     ) -> None:
         self.session = session
+        self.recipient = Recipient(session)
         self.pump: Pump | None = None
         self._clock = clock
         self._options = options
@@ -158,6 +160,7 @@ class Connection:
             on_failure=self.break_off,
             witness=self._witness,
         )
+        self.recipient.send_ping = self.pump.ping
         if self._witness is not None:
             self._witness.opened(request.raw_headers, self._clock.now_ns())
         self._house.note(self.session.open(self._clock.now_ns()))
@@ -222,6 +225,7 @@ class Connection:
             pump.close()
             await pump.unstuck()
             by, code, reason = self._end_of(last)
+            self.recipient.left(self._clock.now_ns())
             self._house.note(self.session.left(self._clock.now_ns(), by=by, code=code, reason=reason))
         return last
 
@@ -270,8 +274,10 @@ class Connection:
             if self.session.timeline is None:
                 await self._house.others_heard(self)
             now_ns = self._clock.now_ns()
-            if self._witness is not None and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                self._witness.heard(message.type, message.data, now_ns)
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                self.recipient.heard(now_ns)
+                if self._witness is not None:
+                    self._witness.heard(message.type, message.data, now_ns)
             if message.type is WSMsgType.TEXT:
                 self._house.note(self.session.receive(message.data.encode(), now_ns))
             elif message.type is WSMsgType.BINARY:
@@ -280,7 +286,7 @@ class Connection:
                 pump.pong(bytes(message.data))
                 self._house.remember(self.session.pinged(now_ns))
             elif message.type is WSMsgType.PONG:
-                if self.session.ponged(bytes(message.data)):
+                if self.recipient.ponged(bytes(message.data), now_ns):
                     self._house.rests(self.session)
             else:
                 return message

@@ -79,6 +79,8 @@ class Stage:
         self.connections: dict[int, Connection] = {}
         self.clients = 0
         """How many sockets came so far."""
+        self.left_ns = 0
+        """The clock when one of those that are gone left last."""
         self.changed = asyncio.Event()
         self.waiting = 0
         """How many wait for something that may be true whenever a client rests."""
@@ -167,6 +169,7 @@ class Stage:
     def gone(self, connection: Connection) -> None:
         """A client's connection has ended."""
         del self.connections[connection.session.number]
+        self.left_ns = max(self.left_ns, connection.recipient.last_sign_ns)
         self._past_sums.add(connection.session.account)
         if connection.pump is not None:
             self._past.append(_row(connection))

@@ -7,11 +7,14 @@ from typing import Final
 
 from tickdeck.mockserver.listening import Listening
 from tickdeck.mockserver.options import MILLISECOND, SECOND
+from tickdeck.mockserver.receipts import QUIET_NS, QUIET_WITHIN_NS, Receipt
 from tickdeck.mockserver.report import sent_of
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session
+from tickdeck.mockserver.sockets import Connection
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.timeline import Timeline
+from tickdeck.mockserver.waker import Alarm
 
 LOOK_EVERY_NS: Final = 10 * MILLISECOND
 MOST_TOLD: Final = 3
@@ -33,13 +36,20 @@ class Waits:
         await self._until(lambda: any(timeline.started for timeline in self._stage.timelines))
 
     async def finished(self) -> None:
-        """Until a timeline has come to its end and its clients were sent all of it."""
+        """Until a timeline has come to its end and its clients have taken in all of it."""
         await self._until(self._has_finished)
+        connections = self._stage.connections.values()
+        await self._taken_in(
+            each
+            for each in connections
+            if each.session.timeline is not None and each.session.timeline.finished
+        )
         self._raise_failure()
 
     async def delivered(self) -> None:
-        """Until everything that is due by now has left for every client."""
+        """Until every client has taken in everything that is due by now."""
         await self._until(self._has_delivered)
+        await self._taken_in(self._stage.connections.values())
         self._raise_failure()
 
     async def subscribed(self, channel: str) -> None:
@@ -124,6 +134,27 @@ class Waits:
         """A tape that could not be read was not played to its end, though the playhead came there."""
         if self._stage.failure is not None:
             raise self._stage.failure
+
+    async def _taken_in(self, connections: Iterable[Connection]) -> None:
+        """Until each of these has answered a ping and been quiet, or is not waited for any longer."""
+        stage, clock = self._stage, self._stage.clock
+        begun_ns = clock.now_ns()
+        receipts = [Receipt(each.recipient, begun_ns) for each in connections if each.pump is not None]
+        alarm: Alarm | None = None
+
+        def all_have() -> bool:
+            nonlocal alarm
+            now_ns = clock.now_ns()
+            times = [each.again_ns(now_ns) for each in receipts]
+            if now_ns < (quiet_ns := min(stage.left_ns + QUIET_NS, begun_ns + QUIET_WITHIN_NS)):
+                times.append(quiet_ns)  # who has left may still read what came last
+            again_ns = min((each for each in times if each is not None), default=None)
+            if alarm is not None:
+                alarm.cancel()
+            alarm = None if again_ns is None else clock.call_at(again_ns, stage.changed.set)
+            return again_ns is None
+
+        await self._until(all_have)
 
     def _has_finished(self) -> bool:
         return any(timeline.finished and self._all_read(timeline) for timeline in self._stage.timelines)
