@@ -163,6 +163,7 @@ def test_a_stranger_has_a_row_too(make: Make, story: Any) -> None:
         "digest": xxhash.xxh3_128(b"").hexdigest(),
         "channels": {},
         "slow": False,
+        "not_waited_for": None,
         "missteps_made": 1,
         "missteps": [{"misstep": "malformed", "detail": "a message of 8 bytes that is no JSON"}],
         "lateness": {"p50_ns": 0, "p99_ns": 0, "max_ns": 0, "drift_ns": 0, "early": 0},
