@@ -45,7 +45,7 @@ class WhyWords:
         """The verdict in one sentence."""
         if verdict.seen is None:
             return self._nowhere(verdict)
-        event = f"{self._question.channel} of {self._when(verdict.seen)}"
+        event = f"{self._question.channel} of {self._when(verdict.seen)}{self._came(verdict.seen)}"
         if verdict.sent:
             return f"client {verdict.client} was sent {event} {self._sent(verdict)}"
         return f"client {verdict.client} was not sent {event}: {self._say[verdict.reason](verdict)}"
@@ -64,6 +64,7 @@ class WhyWords:
             "reason": verdict.reason.value,
             "sentence": self.sentence(verdict),
             "event_time": None if seen is None else utc(seen.at_ns),
+            "came": None if seen is None else utc(seen.came_ns),
             "position_ns": None if seen is None else seen.position_ns,
             "seq": None if seen is None else seen.seq,
             "by_ns": verdict.by_ns,
@@ -120,6 +121,10 @@ class WhyWords:
 
     def _at(self, position_ns: int) -> str:
         return market_time(self._wall_ns(position_ns), self._found.market)
+
+    def _came(self, seen: Sighting) -> str:
+        """When its frame came, where that is what it was found by."""
+        return f" (it came at {market_time(seen.came_ns, seen.market)})" if self._found.by_arrival else ""
 
     def _when(self, seen: Sighting) -> str:
         return market_time(seen.at_ns, self._found.market)

@@ -2,8 +2,10 @@
 
 An event says itself when it was, and that is how a person names it: the time the
 exchange put on it, to the digits that were written. ``09:31:05`` is any moment of
-that second. An event that says nothing was when its frame came; and so is one that
-is asked for by its distance from the beginning, ``+90s``.
+that second, on whichever day: what the exchange said on one day may have been recorded
+on another. An event that says nothing was when its frame came; and so is one that is
+asked for by its distance from the beginning, ``+90s``. Where no event says that it was
+then, those are meant whose frame came then.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from typing import Final, TypeAlias
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.channels import WILDCARD, normalise
+from tickdeck.mockserver import moments
 from tickdeck.mockserver.cutter import Cutter, row_of
-from tickdeck.mockserver.moments import Instant, Offset, TimeOfDay, parse_moment
+from tickdeck.mockserver.moments import Instant, Offset, parse_moment
 from tickdeck.mockserver.tape import TapeGap, Tapes
 from tickdeck.mockserver.view import View
 
@@ -29,6 +32,8 @@ WallClock: TypeAlias = Callable[[int], int]
 """The recording's wall clock at a position, in nanoseconds since 1970."""
 
 SECOND: Final = 1_000_000_000
+LAST_DAY_S: Final = 253_370_764_800
+"""The last day of the year 9999 but a few."""
 
 _UNITS: Final = {
     "ns": 1,
@@ -44,32 +49,59 @@ _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(?:[.,](\d{1,9}))?)?")
 
 
 @dataclass(frozen=True, slots=True)
+class TimeOfDay:
+    """So long a stretch of every day, from where the clock in a zone shows ``clock_ns`` since midnight."""
+
+    clock_ns: int
+    width_ns: int
+    zone: tzinfo
+
+    def on_the_day_of(self, at_ns: int) -> tuple[int, int]:
+        """The stretch of the day that a moment is on, in nanoseconds since 1970."""
+        at_s = min(max(at_ns // SECOND, 0), LAST_DAY_S)  # an event may say anything
+        day = datetime.fromtimestamp(at_s, tz=UTC).astimezone(self.zone).date()
+        start_ns = _shown(day, self.clock_ns, self.zone)
+        return start_ns, start_ns + self.width_ns
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """``T.AAPL@09:31:05``: a channel, and stretches of time, the end of each not in it; a time of day has one a day.
+    """``T.AAPL@09:31:05``: a channel, and stretches of time, the end of each not in it.
 
     They are the times that events say themselves (``own``), in nanoseconds since 1970; or else positions.
+    A time of day is meant on the own day of each event; its ``stretches`` are those of the tape's days.
     """
 
     text: str
     channel: str
     stretches: tuple[tuple[int, int], ...]
     own: bool
+    daily: TimeOfDay | None = field(default=None, compare=False)
+
+    def off_ns(self, when_ns: int) -> int:
+        """How far a moment is from what is asked for: 0 if it is in it, below 0 if it is before it."""
+        stretches = self.stretches if self.daily is None else (self.daily.on_the_day_of(when_ns),)
+        return min((_off_ns(when_ns, *stretch) for stretch in stretches), key=abs)
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """An event on the tape of a market: its frame, where that is, and when it was (since 1970)."""
+    """An event on the tape of a market: its frame, where that is, when it was and when it came (since 1970)."""
 
     market: str
     channel: str
     seq: int
     position_ns: int
     at_ns: int
+    came_ns: int
 
 
 @dataclass(slots=True)
 class Sightings:
-    """What was found: the events that fit, in order of the tape, the nearest others, the outage it fell into."""
+    """What was found: the events that fit, in order of the tape, the nearest others, the outage it fell into.
+
+    ``by_arrival``: those that fit came then, and say that they were at another time.
+    """
 
     market: str
     recorded: bool
@@ -77,6 +109,7 @@ class Sightings:
     before: Sighting | None = None
     after: Sighting | None = None
     gap: TapeGap | None = None
+    by_arrival: bool = False
 
 
 def split(text: str) -> tuple[str, str]:
@@ -93,15 +126,20 @@ def ask(text: str, *, begin_wall_ns: int, end_wall_ns: int, zone: tzinfo) -> Que
     """The question that a text is, on a tape whose wall clock showed these at its zero and at its end."""
     channel, words = split(text)
     width_ns = precision_of(words)
+    daily = None
     match parse_moment("the time", words):
-        case TimeOfDay(clock_ns):
+        case moments.TimeOfDay(clock_ns):
             starts = tuple(_shown(day, clock_ns, zone) for day in _days(begin_wall_ns, end_wall_ns, zone))
-            own = True
+            own, daily = True, TimeOfDay(clock_ns, width_ns, zone)
         case Offset(ns):
             starts, own = (ns,), False
         case Instant(ns):
             starts, own = (ns,), True
-    return Question(text, channel, tuple((start, start + width_ns) for start in starts), own)
+    return Question(text, channel, tuple((start, start + width_ns) for start in starts), own, daily)
+
+
+def _off_ns(when_ns: int, first_ns: int, behind_ns: int) -> int:
+    return when_ns - first_ns if when_ns < first_ns else max(when_ns - behind_ns + 1, 0)
 
 
 def _days(begin_wall_ns: int, end_wall_ns: int, zone: tzinfo) -> Iterator[date]:
@@ -146,25 +184,30 @@ def look(
     """Look through the tape of a market for what a question asks; ``wall_ns`` is its clock."""
     tape = tapes.of(market)
     found = Sightings(market, recorded=not tape.unrecorded((question.channel,)))
-    cutter = Cutter(tape)
+    cutter, came_then = Cutter(tape), []
     for view in tape.views():
         for seq, position_ns, event in _events(cutter, view, question.channel):
-            said = own_time(event)
-            at_ns = wall_ns(position_ns) if said is None else said
-            _sort_in(found, question, Sighting(market, question.channel, seq, position_ns, at_ns))
+            said, came_ns = own_time(event), wall_ns(position_ns)
+            at_ns = came_ns if said is None else said
+            seen = Sighting(market, question.channel, seq, position_ns, at_ns, came_ns)
+            _sort_in(found, question, seen)
+            if question.own and not found.fitting and question.off_ns(came_ns) == 0:
+                came_then.append(seen)
+    if not found.fitting:
+        found.fitting, found.by_arrival = came_then, bool(came_then)
     if not found.fitting:
         found.gap = next((gap for gap in tape.gaps if _falls_into(question, gap, wall_ns)), None)
     return found
 
 
 def _sort_in(found: Sightings, question: Question, seen: Sighting) -> None:
-    when = _when(question, seen)
-    if any(first <= when < behind for first, behind in question.stretches):
+    off_ns = question.off_ns(_when(question, seen))
+    if off_ns == 0:
         found.fitting.append(seen)
-    elif when < question.stretches[0][0]:
-        if found.before is None or when >= _when(question, found.before):
+    elif off_ns < 0:
+        if found.before is None or off_ns >= question.off_ns(_when(question, found.before)):
             found.before = seen
-    elif found.after is None or when < _when(question, found.after):
+    elif found.after is None or off_ns < question.off_ns(_when(question, found.after)):
         found.after = seen
 
 

@@ -58,6 +58,23 @@ def test_on_a_tape_of_several_days_a_time_of_day_is_that_of_each() -> None:
     assert starts == [5 * SECOND, DAY + 5 * SECOND, 2 * DAY + 5 * SECOND]
 
 
+@pytest.mark.parametrize(
+    ("at_ns", "off_ns"),
+    [
+        (NINE_THIRTY + 5 * SECOND, 0),
+        (NINE_THIRTY + 4 * SECOND, -SECOND),
+        (NINE_THIRTY - 30 * DAY + 6 * SECOND, 1),
+    ],
+)
+def test_a_time_of_day_is_meant_on_the_day_that_an_event_says(at_ns: int, off_ns: int) -> None:
+    assert asked("T.A@09:30:05").off_ns(at_ns) == off_ns
+
+
+@pytest.mark.parametrize("at_ns", [-1, 10**40])
+def test_an_event_may_say_that_it_was_at_any_time(at_ns: int) -> None:
+    assert asked("T.A@09:30:05").off_ns(at_ns) != 0
+
+
 def test_a_symbol_may_hold_a_dot_and_a_pair_is_spelled_with_a_slash() -> None:
     assert split("T.BRK.B@09:31") == ("T.BRK.B", "09:31")
     assert split("C.EUR-USD@09:31") == ("C.EUR/USD", "09:31")
