@@ -97,6 +97,7 @@ class Line:
         value = self._fields[name] if self.has(name) else default
         if not isinstance(value, str):
             self.wrong(name, "not a string")
+        self._storable(name, value)
         return value
 
     def flag(self, name: str, default: bool) -> bool:
@@ -127,6 +128,7 @@ class Line:
         value = self._fields[name] if self.has(name) else []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self.wrong(name, "not a list of strings")
+        self._storable(name, *value)
         return tuple(value)
 
     def texts(self, name: str) -> dict[str, str]:
@@ -134,7 +136,16 @@ class Line:
         value = self._fields[name] if self.has(name) else {}
         if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
             self.wrong(name, "not an object of strings")
+        self._storable(name, *value, *value.values())
         return dict(value)
+
+    def _storable(self, name: str, *texts: str) -> None:
+        """JSON can spell half a character; a cassette cannot keep it."""
+        try:
+            for text in texts:
+                text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            self.wrong(name, "not text that UTF-8 can hold")
 
     def pairs(self, name: str, default: HeaderPairs = ()) -> HeaderPairs:
         """Header fields: a list of ``[name, value]``, or an object."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-
-import click
 
 from tickdeck.cassette.errors import ReplayError, UsageError
 from tickdeck.cassette.readable import Readable
@@ -17,6 +14,8 @@ from tickdeck.mockserver.rundown import ClientRun, Rundown
 from tickdeck.mockserver.sighting import Sightings, ask, look, market_of, split
 from tickdeck.mockserver.tape import Tapes
 from tickdeck.mockserver.why import Verdict, check_tape, nowhere, why
+from tickdeck.output import say, show
+from tickdeck.watch.printable import one_line
 from tickdeck.why_words import WhyWords
 from tickdeck.words import zone_of
 
@@ -40,7 +39,7 @@ def answer(
     verdicts = list(_verdicts(run, clients, tapes, found, each=each))
     _tell(verdicts, WhyWords(question, found, run, wall_ns=wall_ns), as_json=as_json)
     if len(found.fitting) > 1 and not each:
-        click.echo(f"{len(found.fitting) - 1} more of {question.channel} then; --all tells of each", err=True)
+        say(one_line(f"{len(found.fitting) - 1} more of {question.channel} then; --all tells of each"))
     return Exit.FINE if all(verdict.sent for verdict in verdicts) else Exit.DIFFERENT
 
 
@@ -66,9 +65,9 @@ def _verdicts(
 
 
 def _tell(verdicts: Iterable[Verdict], words: WhyWords, *, as_json: bool) -> None:
-    lines = JsonLines(sys.stdout)
+    lines = JsonLines()
     for verdict in verdicts:
         if as_json:
             lines.tell(words.line(verdict))
         else:
-            click.echo(words.sentence(verdict))
+            show(one_line(words.sentence(verdict)))

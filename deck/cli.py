@@ -7,18 +7,20 @@ websockets nor rich. What a verb returns is the exit code.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import click
 
 from tickdeck import config
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.exits import Exit, exit_of
-from tickdeck.jsonlines import forget
+from tickdeck.output import flush, forget, occupy_standard_descriptors, say
+from tickdeck.watch.printable import one_line
 
 VERBS: Final = {
     "demo": "record, play and compare the bundled cassette",
@@ -45,15 +47,28 @@ class OutputClosedError(Exception):
     """Whoever read our output has read enough."""
 
 
+@contextlib.contextmanager
+def _closed_output() -> Iterator[None]:
+    """A pipe without a reader is ours to tell of: click would make an exit code of its own of it."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosedError from error
+
+
 class Deck(click.Group):
     """A group that imports a verb only when that verb is used."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with _closed_output():  # a help page is printed here
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _closed_output():
             outcome: object = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError as error:  # click would make an exit code of its own of it
-            raise OutputClosedError from error
+            flush()
         return outcome
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -111,10 +126,13 @@ def split_command(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code. Every error is one sentence on stderr."""
+    if arguments is None:
+        occupy_standard_descriptors()
     ours, command = split_command(sys.argv[1:] if arguments is None else arguments)
     try:
         outcome = deck.main(args=ours or ["--help"], prog_name="tickdeck", standalone_mode=False, obj=command)
-    except OutputClosedError:
+        flush()  # a help page or a version has not passed `Deck.invoke`
+    except (OutputClosedError, BrokenPipeError):
         forget(sys.stdout)
         return Exit.CUT_SHORT
     except (KeyboardInterrupt, click.Abort):
@@ -132,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(sentence: str, code: Exit) -> int:
-    click.echo(f"tickdeck: {sentence}", err=True)
+    say(f"tickdeck: {one_line(sentence)}")
     return code
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.table import Table
 
+from tickdeck import output
 from tickdeck.cassette.files import open_cassette
 from tickdeck.demo import Take, same
+from tickdeck.watch.printable import one_line
 from tickdeck.words import duration, size
 
 
 def step(sentence: str) -> None:
     """One thing begins."""
-    click.echo(sentence, err=True)
+    output.say(sentence)
 
 
 def show(takes: list[Take], recording: Path) -> None:
@@ -29,9 +30,12 @@ def show(takes: list[Take], recording: Path) -> None:
         seen = take.seen
         counts = (seen.bars, seen.frames, seen.events)
         table.add_row(take.title, take.speed, duration(take.took_ns), *map(str, counts), take.digest[:16])
-    Console(highlight=False).print(table)
-    click.echo(_verdict(takes))
-    click.echo(_weight(recording))
+    console = Console(highlight=False)
+    with console.capture() as drawn:
+        console.print(table)
+    output.show_drawn(drawn.get().rstrip("\n"))
+    output.show(_verdict(takes))
+    output.show(one_line(_weight(recording)))
 
 
 def _verdict(takes: list[Take]) -> str:

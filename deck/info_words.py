@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 from tickdeck.summary import Gap, Summary, Track
+from tickdeck.watch.printable import values
 from tickdeck.words import columns, count, duration, market_time, offset, size
 
 LARGE: Final = 5 << 20
@@ -16,6 +17,7 @@ SUGGESTED: Final = 3
 
 def info_lines(summary: Summary, *, most_channels: int) -> Iterator[str]:
     """The page, line by line."""
+    summary = cast(Summary, values(summary))  # they come from whoever was recorded
     yield f"{summary['name']}: {_state(summary)}"
     yield from columns(_facts(summary))
     yield from _section("tracks", [_track_row(track) for track in summary["tracks"]])
@@ -90,7 +92,7 @@ def _how_it_ended(track: Track) -> str:
         how = f"lost without a close frame,{by}" if by else "ended with the recording"
     else:
         how = f"closed{by}, code {track['close_code']}"
-    reason = f" {track['close_reason']!r}" if track["close_reason"] else ""
+    reason = f" '{track['close_reason']}'" if track["close_reason"] else ""
     return f"{how}{reason} {offset(track['closed_ns'])}"
 
 

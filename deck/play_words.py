@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import click
-
+from tickdeck import output
 from tickdeck.cassette.readable import Readable
 from tickdeck.gateway.identity import VARIABLES
 from tickdeck.mockserver.choices import Channels, Clients, StartOn
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.paste import ANY_KEY, KEY_OF_YOURS, paste_lines
+from tickdeck.watch.printable import values
 from tickdeck.words import count, duration, market_time, offset, size
 
 Line = Mapping[str, Any]
@@ -72,7 +72,7 @@ class PlayWords:
         """One line in words."""
         say = self._say.get(line["kind"])
         if say is not None:
-            click.echo(say(line), err=True)
+            output.say(say({name: values(part) for name, part in line.items()}))
 
     def _listening(self, line: Line) -> str:
         header, survey = self._cassette.header, self._cassette.survey
@@ -149,7 +149,7 @@ def _trouble(line: Line) -> str:
 
 def _ending(line: Line) -> str:
     how = "without a close frame" if line["code"] is None else f"code {line['code']}"
-    return f"{how}, by the {line['by']}" + (f", {line['reason']!r}" if line["reason"] else "")
+    return f"{how}, by the {line['by']}" + (f", '{line['reason']}'" if line["reason"] else "")
 
 
 def _gate(options: PlayOptions) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.server import Player
+from tickdeck.output import Account
 from tickdeck.play_words import PlayWords
 from tickdeck.signals import Signals
 from tickdeck.words import duration
@@ -49,7 +49,9 @@ def play(
 ) -> int:
     """Play until a signal, the end (``ends``) or the end of ``command``; return the exit code."""
     tell: Callable[[Line], None] = (
-        JsonLines(sys.stdout).tell if as_json else PlayWords(cassette, options).tell
+        JsonLines(Account("the tape plays on").show_json).tell
+        if as_json
+        else PlayWords(cassette, options).tell
     )
     with asyncio.Runner(loop_factory=new_loop_of(options.effective_loop)) as runner:
         return runner.run(_run(Player(cassette, options, tell=tell), tell, ends=ends, command=command))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TextIO, cast
 
 from rich.console import Console
 from rich.status import Status
 
+from tickdeck.output import Quiet
 from tickdeck.recorder.meters import Flow
-from tickdeck.recorder.notices import Listening, Notice, Progress
+from tickdeck.recorder.notices import Listening, Notice, Progress, cleaned
 from tickdeck.recorder.run import NO_EVENTS, NO_REQUEST, Options
+from tickdeck.watch.printable import one_line
 from tickdeck.words import SECOND, count, duration, market_time, size
 
 MOST_CHANNELS: Final = 6
@@ -22,7 +25,9 @@ class RecordWords:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        # A terminal that goes away takes the live line with it, not the recording.
+        stream = cast(TextIO, Quiet(sys.stderr))
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
@@ -46,6 +51,7 @@ class RecordWords:
             if self._status is not None:
                 self._status.update(_progress(notice))
             return
+        notice = cleaned(notice, one_line)
         say = _SAY.get(notice.kind)
         if isinstance(notice, Listening) and self._options.for_command:
             say = _listening_for_command

@@ -13,6 +13,7 @@ from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.markets import DEFAULT_MARKET
 from tickdeck.environment import api_key, known_secrets
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import Account
 from tickdeck.record_command import CommandRun, verdict_of
 from tickdeck.record_words import RecordWords
 from tickdeck.recorder.notices import Notice, Report
@@ -95,7 +96,8 @@ def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> i
     """Record until a signal, the time that was asked for, the end of the command, or an error; the exit code."""
     take_turns()
     if as_json:
-        return asyncio.run(_run(options, partial(_tell_line, JsonLines(sys.stdout)), command))
+        lines = JsonLines(Account("the recording goes on").show_json)
+        return asyncio.run(_run(options, partial(_tell_line, lines), command))
     with RecordWords(options) as words:
         return asyncio.run(_run(options, words.tell, command))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,8 @@ from tickdeck.dialects import find as find_dialect
 from tickdeck.environment import known_secrets
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import show
+from tickdeck.watch.printable import one_line
 from tickdeck.words import count
 
 PIECE: Final = 1 << 20
@@ -60,24 +61,22 @@ def _look_through(file: Path, known: Sequence[str], *, for_sharing: bool, as_jso
         found = _tell(findings, as_json=as_json)
     verdict = f"{cassette.name}: {count(found, 'finding')}; {count(len(known), 'known secret')} looked for"
     if as_json:
-        JsonLines(sys.stdout).tell(
-            {"kind": "audit", "name": cassette.name, "findings": found, "known": len(known)}
-        )
+        JsonLines().tell({"kind": "audit", "name": cassette.name, "findings": found, "known": len(known)})
     else:
-        click.echo(verdict)
+        show(one_line(verdict))
     return found
 
 
 def _tell(findings: Iterable[Finding], *, as_json: bool) -> int:
     """Each finding as it is found; how many there were."""
-    lines, found = JsonLines(sys.stdout), 0
+    lines, found = JsonLines(), 0
     for finding in findings:
         found += 1
         if as_json:
             values = asdict(finding)
             lines.tell({"kind": "finding", "record": values.pop("kind"), **values})
         else:
-            click.echo(str(finding))
+            show(one_line(str(finding)))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,7 +9,9 @@ import click
 from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.text import KINDS, Choice, lines_of
 from tickdeck.dialects import find
+from tickdeck.output import show_json
 from tickdeck.values import Moment, moment
+from tickdeck.watch.printable import json_text
 
 
 @click.command
@@ -58,4 +59,4 @@ def command(
             events=events,
         )
         for line in lines:
-            sys.stdout.write(line + "\n")
+            show_json(json_text(line))

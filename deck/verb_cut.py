@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,8 @@ from tickdeck.cassette.files import open_cassettes, verify_file
 from tickdeck.cassette.readable import Readable
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import Account
+from tickdeck.watch.printable import one_line
 from tickdeck.words import count, size
 
 ALL: Final = "all"
@@ -95,14 +96,14 @@ def command(
     if findings := verify_file(output).findings:
         raise StorageError(f"what was written does not read back: {findings[0]}")
     after = output.stat().st_size
+    account = Account("the cassette is made")
     if as_json:
         told = {"kind": "cut", "output": str(output), "size": after, "of_size": before, **asdict(kept)}
-        JsonLines(sys.stdout).tell(told)
+        JsonLines(account.show_json).tell(told)
     else:
         what = f"{count(kept.frames, 'frame')}, {count(kept.events, 'event')}"
-        click.echo(
-            f"{output}: {what}, {count(kept.interactions, 'REST answer')}, {size(after)} of {size(before)}"
-        )
+        answers = count(kept.interactions, "REST answer")
+        account.show(one_line(f"{output}: {what}, {answers}, {size(after)} of {size(before)}"))
     return Exit.FINE
 
 

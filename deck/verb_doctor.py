@@ -17,6 +17,8 @@ import click
 
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import say, show
+from tickdeck.watch.printable import one_line
 from tickdeck.words import columns
 
 FINE: Final = "fine"
@@ -52,12 +54,12 @@ def command(as_json: bool) -> int:
     findings = list(_findings())
     wrong = sum(finding.state == WRONG for finding in findings)
     if as_json:
-        JsonLines(sys.stdout).tell(
+        JsonLines().tell(
             {"kind": "doctor", "wrong": wrong, "findings": [finding._asdict() for finding in findings]}
         )
     else:
-        click.echo("\n".join(columns(findings, indent="")))
-        click.echo(f"{wrong} wrong" if wrong else "nothing is wrong", err=True)
+        show("\n".join(columns([tuple(map(one_line, finding)) for finding in findings], indent="")))
+        say(f"{wrong} wrong" if wrong else "nothing is wrong")
     return Exit.DIFFERENT if wrong else Exit.FINE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.places import expand
 from tickdeck.info_words import info_lines
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import show
 from tickdeck.summary import summary_of
 
 
@@ -33,6 +33,6 @@ def command(files: tuple[Path, ...], channels: int, as_json: bool) -> None:
     with open_cassettes(files) as cassette:
         summary = summary_of(cassette, segments=[path.name for file in files for path in expand(file)])
     if as_json:
-        JsonLines(sys.stdout).tell(summary)
+        JsonLines().tell(summary)
     else:
-        click.echo("\n".join(info_lines(summary, most_channels=channels)))
+        show("\n".join(info_lines(summary, most_channels=channels)))

@@ -10,6 +10,8 @@ import click
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.text import records_from_lines
+from tickdeck.output import say
+from tickdeck.watch.printable import one_line
 from tickdeck.words import count, size
 
 
@@ -35,7 +37,7 @@ def command(file: BinaryIO, output: Path, force: bool) -> None:
     header, records = records_from_lines(_decoded(file))
     survey = make_cassette(output, header, records, replace=force, places=find(header.dialect).places)
     weight = size(output.stat().st_size)
-    click.echo(f"{output}: {count(survey.records, 'record')}, {weight}, {header.source}", err=True)
+    say(one_line(f"{output}: {count(survey.records, 'record')}, {weight}, {header.source}"))
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:

@@ -9,7 +9,9 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.output import say
 from tickdeck.values import TakesCommand, duration, span
+from tickdeck.watch.printable import one_line
 
 TAKES_IT: Final = (
     "this connects with your key to {market}: most plans allow one connection a market, so any other "
@@ -113,9 +115,9 @@ def _make_sure(market: str, *, taken: bool) -> None:
     """Nobody's connection is dropped unawares."""
     warning = TAKES_IT.format(market=market)
     if taken:
-        click.echo(warning, err=True)
+        say(one_line(warning))
     elif not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{warning}; --take-connection goes ahead")
     else:
-        click.echo(warning, err=True)
+        say(one_line(warning))
         click.confirm("go ahead?", err=True, abort=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from tickdeck.cassette.files import RecoverReport, recover
 from tickdeck.cassette.recovering import Loss
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import Account
+from tickdeck.watch.printable import one_line
 from tickdeck.words import count, offset, size
 
 
@@ -33,10 +34,11 @@ def command(file: Path, output: Path, as_json: bool) -> int:
     is left as it is. When anything is lost the exit code is 3.
     """
     report = recover(file, output)
+    account = Account("the cassette is made")
     if as_json:
-        JsonLines(sys.stdout).tell({"kind": "recover", "lossless": report.lossless, **asdict(report)})
+        JsonLines(account.show_json).tell({"kind": "recover", "lossless": report.lossless, **asdict(report)})
     else:
-        click.echo("\n".join(_lines(report)))
+        account.show("\n".join(map(one_line, _lines(report))))
     return Exit.FINE if report.lossless else Exit.BAD_CASSETTE
 
 

@@ -9,7 +9,9 @@ from typing import Final
 import click
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.output import say
 from tickdeck.values import duration
+from tickdeck.watch.printable import one_line
 from tickdeck.words import count, size
 
 _SECOND: Final = 10**9
@@ -46,4 +48,4 @@ def command(output: Path, seed: int, symbols: int, length_ns: int, rate: int, fo
     records = market(seed, symbols=symbols, seconds=length_ns // _SECOND, rate=rate)
     survey = make_cassette(output, header, records, replace=force)
     events = sum(track.events for track in survey.tracks.values())
-    click.echo(f"{output}: {count(events, 'event')}, {size(output.stat().st_size)}, synthetic", err=True)
+    say(one_line(f"{output}: {count(events, 'event')}, {size(output.stat().st_size)}, synthetic"))

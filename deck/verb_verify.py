@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from tickdeck.cassette.places import expand
 from tickdeck.cassette.verify import VerifyReport
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
+from tickdeck.output import show
+from tickdeck.watch.printable import one_line
 from tickdeck.words import count, size
 
 
@@ -25,12 +26,12 @@ def command(files: tuple[Path, ...], as_json: bool) -> int:
     Each finding is a line; any finding is exit code 3. Of several files, or a pattern in quotes
     ('monday-*.cassette'), each is checked.
     """
-    lines, sound = JsonLines(sys.stdout), True
+    lines, sound = JsonLines(), True
     for report in map(verify_file, (path for file in files for path in expand(file))):
         if as_json:
             lines.tell({"kind": "verify", "ok": report.ok, **asdict(report)})
         else:
-            click.echo("\n".join((*map(str, report.findings), _verdict(report))))
+            show("\n".join(map(one_line, (*map(str, report.findings), _verdict(report)))))
         sound &= report.ok
     return Exit.FINE if sound else Exit.BAD_CASSETTE
 

@@ -194,7 +194,7 @@ class Take:
         yield from (("the rest of the cassette", each) for each in flat(self.rest))
         yield "the log", "\n".join(self.log).encode()
         stream = io.StringIO()
-        lines = JsonLines(stream)
+        lines = JsonLines(stream.write)
         for notice in self.notices:
             lines.tell({"kind": notice.kind, **notice.values()})
         yield "the JSON lines", stream.getvalue().encode()
