@@ -117,6 +117,7 @@ async def _run(options: Options, tell: Callable[[Notice], None], command: Sequen
             return await CommandRun(options, tell, command, signals).code()
         recorder = Recorder(options, notify=tell)
         signals.on("SIGUSR1", recorder.request_keep)
+        signals.at_once(recorder.request_stop)
         running = asyncio.ensure_future(recorder.run())
         stopping = asyncio.ensure_future(_stop(recorder, running, signals))
         try:

@@ -20,10 +20,15 @@ class Signals:
     def __enter__(self) -> Signals:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[int] = asyncio.Queue()
+        self._at_once: list[Callable[[], object]] = []
         self._before = {number: signal.getsignal(number) for number in _WANTED}
         for number in _WANTED:
             signal.signal(number, self._arrived)
         return self
+
+    def at_once(self, call: Callable[[], object]) -> None:
+        """Have a signal that ends us call something before the loop goes on, however much there is to do in it."""
+        self._at_once.append(call)
 
     def on(self, name: str, call: Callable[[], object]) -> None:
         """Have a signal call something, in the event loop; where the system has no such signal nothing does."""
@@ -44,6 +49,8 @@ class Signals:
             yield await self._queue.get()
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
+        for call in self._at_once:
+            call()
         self._loop.call_soon_threadsafe(self._queue.put_nowait, number)
 
 

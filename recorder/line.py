@@ -82,11 +82,11 @@ class Line:
 
     async def leave(self, end: End) -> None:
         """Close, and read on for the answer: what is not read when a socket goes can undo what was sent."""
-        await self.close(end)
         with contextlib.suppress(TimeoutError):
-            await self._clock.within(LAST_WORDS_NS, self._emptied())
+            await self._clock.within(LAST_WORDS_NS, self._closed_and_emptied(end))
 
-    async def _emptied(self) -> None:
+    async def _closed_and_emptied(self, end: End) -> None:
+        await self.close(end)
         while not isinstance(await self._receive(), End):
             pass
 

@@ -86,18 +86,27 @@ class Proxy:
         feed = address(*self._runner.addresses[0][:2])
         return Listening(f"http://{feed}", f"ws://{feed}", feed)
 
-    async def stop(self) -> None:
-        """Say good-bye on the sockets, let what is asked be answered for a moment, then end it all."""
-        site, self._site = self._site, None
-        if site is not None:
-            await site.stop()
+    def close_sockets(self) -> None:
+        """Say good-bye on the sockets. A signal handler may call it."""
         self._sockets.stop()
-        await self._settled()
-        self._sockets.cut()
-        self._upstream.cut()
-        await self._settled()
-        await self._runner.cleanup()
-        await self._settled()
+
+    async def stop(self) -> None:
+        """Say good-bye on the sockets, let what is asked be answered for a moment, then end it all.
+
+        Cancelled, it does not wait for anybody; but it still sees that all is over when it returns.
+        """
+        self._sockets.stop()
+        site, self._site = self._site, None
+        try:
+            if site is not None:
+                await site.stop()
+            await self._settled()
+        finally:
+            self._sockets.cut()
+            self._upstream.cut()
+            await self._settled()
+            await self._runner.cleanup()
+            await self._settled()
 
     async def _settled(self) -> None:
         if self._busy:

@@ -99,8 +99,10 @@ class Recorder:
         return kept
 
     def request_stop(self) -> None:
-        """End the recording soon: sockets are closed, the cassette is sealed."""
+        """End the recording soon: sockets are closed, at once, and then the cassette is sealed."""
         self._stopping.set()
+        if self._proxy is not None:
+            self._proxy.close_sockets()
 
     @property
     def by_name(self) -> tuple[str, ...]:

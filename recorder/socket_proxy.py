@@ -45,9 +45,11 @@ class SocketProxy:
         self._advice = advice
         self._notify = notify
         self._relays: set[Relay] = set()
+        self._stopping = False
 
     def stop(self) -> None:
-        """Close every socket with 1001, on both sides."""
+        """Close every socket with 1001, on both sides, and those that are being made. A signal handler may call it."""
+        self._stopping = True
         for relay in self._relays:
             relay.stop()
 
@@ -108,10 +110,10 @@ class SocketProxy:
         except ConnectionError:
             self._intake.track_closed(track, by=Sender.CLIENT, code=None)
             return socket
-        relay = Relay(
-            track, upstream, Line(socket, transport, self._clock, masks=False), self._intake, self._clock
-        )
+        relay = Relay(track, upstream, Line(socket, transport, self._clock, masks=False), self._intake)
         self._relays.add(relay)
+        if self._stopping:
+            relay.stop()
         try:
             end = await relay.run()
             meant = self._advice(relay.last_words) if relay.ended_by is Sender.SERVER else None

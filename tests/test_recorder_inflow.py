@@ -6,7 +6,7 @@ import asyncio
 
 from tickdeck.cassette.records import TEXT
 from tickdeck.recorder.capture import Message
-from tickdeck.recorder.inflow import HELD_LIMIT, LOST, End, Inflow
+from tickdeck.recorder.inflow import GOING_AWAY, HELD_LIMIT, LOST, MESSAGE_COST, End, Inflow, share_of
 
 
 class Socket:
@@ -44,7 +44,7 @@ async def test_what_came_at_once_is_taken_at_once() -> None:
 
 async def test_a_socket_is_not_read_beyond_the_limit() -> None:
     socket = Socket()
-    large = message(b"x" * HELD_LIMIT)
+    large = message(b"x" * (HELD_LIMIT - MESSAGE_COST))
     socket.came(large, message(b"y"), large, message(b"last"))
     inflow = Inflow(socket.receive)
     reading = asyncio.create_task(inflow.read())
@@ -64,3 +64,21 @@ async def test_what_was_not_taken_can_still_be_had() -> None:
     await inflow.read()
     assert inflow.held() == [message(b"1")]
     assert inflow.held() == []
+
+
+async def test_once_stopped_what_is_held_can_be_taken_and_no_more_is_read() -> None:
+    socket = Socket()
+    socket.came(message(b"1"))
+    inflow = Inflow(socket.receive)
+    reading = asyncio.create_task(inflow.read())
+    await inflow.take()
+    inflow.stop()
+    socket.came(message(b"2"), message(b"3"))
+    await reading
+    assert await inflow.take() == ([message(b"2")], End(GOING_AWAY))
+    assert socket.buffered == [message(b"3")]
+
+
+def test_many_sockets_hold_together_what_a_few_may() -> None:
+    assert share_of(1) == HELD_LIMIT
+    assert 200 * share_of(200) <= 2 * HELD_LIMIT
