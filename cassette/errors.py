@@ -37,7 +37,12 @@ class NewerFormatError(FormatError):
 
 
 class StorageError(TickdeckError):
-    """The disk did not do what it was asked: full, not writable, gone."""
+    """The disk did not do what it was asked: full, not writable, gone.
+
+    ``kept`` is how many records of the batch that was being appended are safe all the same.
+    """
+
+    kept: int = 0
 
 
 class RecordingError(TickdeckError):

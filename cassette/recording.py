@@ -13,15 +13,16 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from tickdeck.cassette.compression import LEVEL
-from tickdeck.cassette.disk import DISK, Disk, storing, write_all
+from tickdeck.cassette.disk import DISK, Disk, storing
 from tickdeck.cassette.errors import StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.outputs import begin, give_name, output_at
 from tickdeck.cassette.places import part_of, tmp_of
-from tickdeck.cassette.records import Frame, Header, Record
+from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.spool import SYNC_SECONDS, OpenSegment, Spool
 from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
@@ -43,7 +44,6 @@ class Stats:
     """
 
     records: int = 0
-    frames: int = 0
     bytes: int = 0
     chunks: int = 0
     pauses: int = 0
@@ -120,9 +120,18 @@ class Recording:
         """Keep these records: when this returns they are in the operating system's hands, and survive a kill.
 
         One write() for the batch (and one more where a chunk ends within it). StorageError when the disk
-        refuses, now or since the last call; what was kept before stays readable.
+        refuses, now or since the last call; what was kept before stays readable, and `StorageError.kept` says
+        how much of this batch was.
         """
         self._check()
+        before = self._stats.records
+        try:
+            self._write_rows(records)
+        except StorageError as error:
+            error.kept = self._stats.records - before
+            raise
+
+    def _write_rows(self, records: Iterable[Record]) -> None:
         blocks: list[bytes] = []
         stats = self._stats
         try:
@@ -134,7 +143,6 @@ class Recording:
                     blocks = []
                 blocks.append(block)
                 stats.records += 1
-                stats.frames += type(record) is Frame
                 stats.bytes += len(block)
         finally:
             self._flush(blocks, self._encoder.open.number)
@@ -180,19 +188,31 @@ class Recording:
             return
         path = self.part.with_name(f"{self.part.name}.w{number:06d}")
         segment = self._spool.current
+        opening, written = b"", 0
         try:
             with storing(path):
                 if segment is None:
                     segment = self._spool.current = OpenSegment(path, self._disk.create(path))
-                    blocks = [self._encoder.segment_opening(number), *blocks]
-                write_all(self._disk, segment.descriptor, b"".join(blocks))
+                    opening = self._encoder.segment_opening(number)
+                data = b"".join((opening, *blocks))
+                while written < len(data):
+                    written += self._disk.write(segment.descriptor, data[written:] if written else data)
         except StorageError as error:
             # A row may be cut off now, and nothing may follow it.
             self._error = error
+            self._uncount(blocks, written - len(opening))
             raise
         segment.dirty = True
         if not self._spool.sync_s:
             self._spool.sync_rows()
+
+    def _uncount(self, blocks: list[bytes], written: int) -> None:
+        """Of these rows only so many bytes are on disk."""
+        lost = [
+            block for block, end in zip(blocks, accumulate(map(len, blocks)), strict=True) if end > written
+        ]
+        self._stats.records -= len(lost)
+        self._stats.bytes -= sum(map(len, lost))
 
     def _hand_over(self, cut: Cut) -> None:
         # The thread closes the segment when the chunk is on disk: from here on it is not the current one.

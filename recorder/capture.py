@@ -73,7 +73,7 @@ class Exchange:
 
 @dataclass(slots=True)
 class Counts:
-    """What was taken so far; ``bytes`` are payloads and bodies, ``frames`` all that have a payload."""
+    """What is on the cassette so far; ``bytes`` are payloads and bodies, ``frames`` all that have a payload."""
 
     frames: int = 0
     bytes: int = 0
@@ -100,10 +100,10 @@ class Capture:
         self.counts = Counts()
         self.bodies_open = 0
         """Bodies that are on the cassette in part."""
-        self._after = after
         self._start_ns = start_ns
         self._new_learner = learner
         self._learners: dict[int, Learner] = {}
+        self._tracks, self._interactions = after.tracks, after.interactions
         self._known: dict[str, str] = {}
         self._open: dict[int, TrackOpened] = {}
         self._next_seq = after.seq
@@ -118,9 +118,8 @@ class Capture:
 
     def track_opened(self, now_ns: int, opening: Opening) -> TrackOpened:
         """A connection was made; the record carries its number."""
-        track = self._after.tracks + self.counts.tracks
-        self.counts.tracks += 1
-        self.counts.tracks_open += 1
+        track = self._tracks
+        self._tracks += 1
         self._learners[track] = self._new_learner()
         record = self._open[track] = TrackOpened(
             self._seq(),
@@ -149,10 +148,8 @@ class Capture:
         records: list[Record] = []
         for at_ns, opcode, payload in messages:
             records.append(Frame(self._seq(), self._offset(at_ns), track, sender, opcode, payload))
-            self.counts.bytes += len(payload)
             if opcode == TEXT:
                 records.extend(self._learned(track, sender, payload, at_ns))
-        self.counts.frames += sum(type(record) is Frame for record in records)
         return records
 
     def _learned(self, track: int, sender: Sender, payload: bytes, now_ns: int) -> Iterable[Record]:
@@ -166,21 +163,17 @@ class Capture:
         self, now_ns: int, track: int, *, by: Sender | None, code: int | None, reason: str = ""
     ) -> TrackClosed:
         """A connection ended: ``code`` is ``None`` when it was lost without a close frame."""
-        self.counts.tracks_open -= 1
         self._learners.pop(track, None)
         self._open.pop(track, None)
         return TrackClosed(self._seq(), self._offset(now_ns), track, by, code, reason)
 
     def body_begun(self) -> int:
         """An answer too large for one row has begun; returns the number of its interaction."""
-        number = self._after.interactions + self.counts.interactions
-        self.counts.interactions += 1
         self.bodies_open += 1
-        return number
+        return self._next_interaction()
 
     def body_part(self, now_ns: int, interaction: int, data: bytes) -> BodyPart:
         """A piece of such an answer."""
-        self.counts.bytes += len(data)
         return BodyPart(self._seq(), self._offset(now_ns), interaction, data)
 
     def body_ended(self, exchange: Exchange, interaction: int, *, parts: int, decoded: bool) -> Interaction:
@@ -190,10 +183,11 @@ class Capture:
 
     def interaction(self, exchange: Exchange) -> Interaction:
         """A REST request that was answered."""
-        number = self._after.interactions + self.counts.interactions
-        self.counts.interactions += 1
-        self.counts.bytes += len(exchange.body)
-        return self._interaction(exchange, number)
+        return self._interaction(exchange, self._next_interaction())
+
+    def _next_interaction(self) -> int:
+        self._interactions += 1
+        return self._interactions - 1
 
     def _interaction(
         self, exchange: Exchange, number: int, parts: int = 0, decoded: bool = False
@@ -219,8 +213,28 @@ class Capture:
 
     def gap(self, since_ns: int, until_ns: int, *, market: str, reason: str) -> Gap:
         """Nobody listened to a market from one clock time to another."""
-        self.counts.gaps += 1
         return Gap(self._seq(), self._offset(since_ns), self._offset(until_ns), market, reason)
+
+    def count(self, records: Iterable[Record]) -> None:
+        """These are on the cassette."""
+        counts = self.counts
+        for record in records:
+            match record:
+                case Frame():
+                    counts.frames += 1
+                    counts.bytes += len(record.payload)
+                case TrackOpened():
+                    counts.tracks += 1
+                    counts.tracks_open += 1
+                case TrackClosed():
+                    counts.tracks_open -= 1
+                case Interaction():
+                    counts.interactions += 1
+                    counts.bytes += len(record.body)
+                case BodyPart():
+                    counts.bytes += len(record.data)
+                case Gap():
+                    counts.gaps += 1
 
     def _seq(self) -> int:
         seq = self._next_seq

@@ -17,7 +17,7 @@ from tickdeck.recorder.capture import Message
 HELD_LIMIT: Final = 1 << 20
 """Bytes that came and were not taken; beyond it the socket is not read, and the sender has to wait."""
 
-HELD_BY_ALL: Final = 2 << 20
+HELD_BY_ALL: Final = 1 << 20
 """Bytes that all sockets together may hold: what is taken in one turn of the loop is work of a fraction of a second."""
 
 LEAST_HELD: Final = 4 << 10

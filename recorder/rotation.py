@@ -199,7 +199,6 @@ def _seal(segment: Segment) -> None:
 def _sum(one: Stats, other: Stats) -> Stats:
     return Stats(
         records=one.records + other.records,
-        frames=one.frames + other.frames,
         bytes=one.bytes + other.bytes,
         chunks=one.chunks + other.chunks,
         pauses=one.pauses + other.pauses,

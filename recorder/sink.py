@@ -62,7 +62,7 @@ class Intake:
 
     @property
     def counts(self) -> Counts:
-        """What was taken so far."""
+        """What is on the cassette so far."""
         return self._capture.counts
 
     def turn(self) -> None:
@@ -135,9 +135,17 @@ class Intake:
         """Nobody listened to a market for a while."""
         self._keep([self._capture.gap(since_ns, until_ns, market=market, reason=reason)])
 
-    def _keep(self, records: Iterable[Record]) -> None:
-        self._attempt(lambda: self._sink.append(records))
+    def _keep(self, records: Sequence[Record]) -> None:
+        self._attempt(lambda: self._append(records))
         self._turn_if_full()
+
+    def _append(self, records: Sequence[Record]) -> None:
+        try:
+            self._sink.append(records)
+        except StorageError as error:
+            self._capture.count(records[: error.kept])
+            raise
+        self._capture.count(records)
 
     def _turn_if_full(self) -> None:
         if (

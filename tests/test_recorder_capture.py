@@ -162,14 +162,17 @@ def test_after_its_end_a_track_teaches_nothing() -> None:
     assert len(taking.frames(0, Sender.SERVER, [Message(START, TEXT, b"hello")])) == 1
 
 
-def test_the_counts_say_what_was_taken() -> None:
+def test_the_counts_say_what_was_kept() -> None:
     taking = capture()
-    taking.track_opened(START, Opening("stocks"))
-    taking.track_opened(START, Opening("stocks"))
-    taking.frames(0, Sender.SERVER, [Message(START, TEXT, b"12345"), Message(START, PING, b"1")])
-    taking.interaction(exchange(b"123"))
-    taking.track_closed(START, 0, by=None, code=None)
-    taking.gap(START, START, market="stocks", reason="")
+    taking.count(
+        [taking.track_opened(START, Opening("stocks")), taking.track_opened(START, Opening("stocks"))]
+    )
+    said = taking.frames(0, Sender.SERVER, [Message(START, TEXT, b"12345"), Message(START, PING, b"1")])
+    taking.count(said)
+    taking.count([taking.interaction(exchange(b"123"))])
+    taking.count([taking.track_closed(START, 0, by=None, code=None)])
+    taking.count([taking.gap(START, START, market="stocks", reason="")])
+    taking.frames(0, Sender.SERVER, [Message(START, TEXT, b"on no cassette")])
     counts = taking.counts
     assert (counts.frames, counts.bytes, counts.interactions) == (2, 9, 1)
     assert (counts.tracks, counts.tracks_open, counts.gaps) == (2, 1, 1)

@@ -22,7 +22,7 @@ from tickdeck.cassette.places import expand
 from tickdeck.cassette.records import Frame, Sender, TrackClosed, TrackOpened
 from tickdeck.cassette.wire import frame_header
 from tickdeck.recorder.clock import SECOND_NS, Clock
-from tickdeck.recorder.notices import Listening, Notice
+from tickdeck.recorder.notices import Listening, Notice, Report
 from tickdeck.recorder.rotation import Limits
 from tickdeck.recorder.run import Options, Recorder
 
@@ -117,6 +117,7 @@ class Run:
         self.recorder = recorder
         self.names = names
         self.bots: list[Bot] = []
+        self.notices: list[Notice] = []
         self.failure: BaseException | None = None
 
     async def until(
@@ -145,6 +146,7 @@ async def recorded(
     listening: asyncio.Future[Notice] = asyncio.get_running_loop().create_future()
 
     def hear(notice: Notice) -> None:
+        run.notices.append(notice)
         if isinstance(notice, Listening):
             listening.set_result(notice)
 
@@ -216,7 +218,11 @@ async def test_a_flood_that_fills_the_disk(options: Options) -> None:
         asked = replace(options, upstream_ws=ws)
         run = await recorded(asked, by_itself, disk=SmallDisk(1 << 20))
     assert isinstance(run.failure, TickdeckError)
-    assert_nothing_is_missing(run, kept_in(Path(options.output)))
+    kept = kept_in(Path(options.output))
+    assert_nothing_is_missing(run, kept)
+    report = run.notices[-1]
+    assert isinstance(report, Report)
+    assert report.frames == sum(map(len, kept.values()))
 
 
 @pytest.mark.parametrize(

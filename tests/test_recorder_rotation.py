@@ -104,8 +104,8 @@ def test_a_segment_is_full_at_so_many_bytes(tmp_path: Path) -> None:
         deck.hear(track, trade(number), 0)
     deck.rotation.seal()
     assert len(deck.rotation.segments) > 3
-    assert deck.rotation.stats.frames == 200
     with open_cassettes([tmp_path / "day-*.cassette"]) as whole:
+        assert deck.rotation.stats.records == len(list(whole.records()))
         assert payloads(whole.records()) == [trade(number).encode() for number in range(200)]
 
 
