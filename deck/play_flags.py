@@ -12,7 +12,7 @@ from tickdeck.cassette.errors import UsageError
 from tickdeck.environment import value_of
 from tickdeck.mockserver.choices import AtEnd, EventLoop, Gaps, OnReturn, SlowClient, TimelineOf
 from tickdeck.mockserver.options import SECOND, PlayOptions, options_of
-from tickdeck.mockserver.shelf import Repeats
+from tickdeck.mockserver.repeats import Repeats
 from tickdeck.values import duration
 
 DEFAULT_PORT: Final = 8420
@@ -81,6 +81,12 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
         "--repeats",
         [each.value for each in Repeats],
         "The same request again [default: by-time, at max in-order].",
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="KIND:NAME",
+        help="Leave aside in a request: query:NAME, json:PATH ($.id, of its body). Repeatable.",
     ),
     click.option(
         "--stub",
@@ -177,6 +183,7 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
         at_end=flags["at_end"],
         slow_client=flags["slow_client"],
         repeats=flags["repeats"],
+        ignore=flags["ignore"],
         stubs=dict(map(_stub, flags["stubs"])),
         profile=flags["profile"],
         keys=(*flags["keys"], *(value_of(name, flag="--key-env") for name in flags["key_names"])) or None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from tickdeck.cassette.indexing import Indexer
@@ -59,6 +59,10 @@ class Dialect(Protocol):
     @property
     def places(self) -> SecretPlaces:
         """Where secrets stand."""
+        ...
+
+    def is_harmless(self, name: str, value: str, path: Sequence[str]) -> bool:
+        """Whether this query parameter changes no answer of this path (its segments, decoded)."""
         ...
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tickdeck.cassette.indexing import Indexer
 from tickdeck.cassette.redaction import SecretPlaces
+from tickdeck.dialects import harmless
 from tickdeck.dialects import markets as trading
 from tickdeck.dialects import profiles as eras
 from tickdeck.dialects.advice import advice
@@ -40,6 +41,10 @@ class Polygon:
     default_market: Final = trading.DEFAULT_MARKET
     feeds: Final = trading.FEEDS
     profiles: Final = tuple(eras.PROFILES)
+
+    def is_harmless(self, name: str, value: str, path: Sequence[str]) -> bool:
+        """See `tickdeck.dialects.harmless`."""
+        return harmless.is_harmless(name, value, path)
 
     def upstream_ws(self, feed: str) -> str:
         """See `markets.upstream_ws`."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tickdeck.dialects.subscriptions import Subscriptions
+from tickdeck.mockserver.asked import Asked
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.shelf import Asked
 from tickdeck.mockserver.targets import decode_pairs, segments
 
 _SHOWN: Final = 20

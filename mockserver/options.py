@@ -22,9 +22,10 @@ from tickdeck.mockserver.choices import (
     StartOn,
     TimelineOf,
 )
+from tickdeck.mockserver.ignoring import NOTHING, Ignored, parse_ignored
 from tickdeck.mockserver.moments import Moment, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
-from tickdeck.mockserver.shelf import Repeats
+from tickdeck.mockserver.repeats import Repeats
 from tickdeck.mockserver.timeshift import Target, TimeShift, parse_time_shift
 from tickdeck.mockserver.wordkinds import check_kinds
 
@@ -38,7 +39,8 @@ class PlayOptions:
 
     ``begin`` and ``end`` cut a window out of the tape; ``idle_cap_ns`` is the longest
     stretch of tape without a frame that is waited out. ``repeats`` of ``None`` is
-    by-time while the tape has a pace, in-order at max. ``good_keys`` of ``None`` lets
+    by-time while the tape has a pace, in-order at max. ``ignored`` is what of a request takes no
+    part in finding its recording. ``good_keys`` of ``None`` lets
     any non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the
     sockets of one key and market. ``stubs`` maps ``GET /path`` to a file or to the
     bytes of a body. ``token`` is what the control asks for. ``journal`` is the cassette that
@@ -57,6 +59,7 @@ class PlayOptions:
     gaps: Gaps = Gaps.SILENCE
     time_shift: TimeShift | None = None
     repeats: Repeats | None = None
+    ignored: Ignored = NOTHING
     stubs: Mapping[str, str | bytes] = field(default_factory=dict)
     profile: str | None = None
     good_keys: frozenset[str] | None = None
@@ -109,6 +112,7 @@ class OptionWords(TypedDict, total=False):
     gaps: str
     time_shift: str | None
     repeats: str | None
+    ignore: str | Iterable[str]
     stubs: Mapping[str, str | bytes]
     profile: str | None
     keys: Iterable[str] | None
@@ -150,6 +154,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         gaps=_choice(Gaps, "gaps", words.get("gaps", "silence")),
         time_shift=None if shift is None else parse_time_shift(shift, speed=speed),
         repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
+        ignored=parse_ignored(_names("ignore", words.get("ignore", ()))),
         stubs=dict(words.get("stubs", {})),
         profile=words.get("profile"),
         good_keys=None if keys is None else frozenset(_names("keys", keys)),

@@ -12,8 +12,10 @@ from tickdeck.cassette.records import Interaction
 from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
+from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.journal import Entry
-from tickdeck.mockserver.shelf import Asked, Miss, Shelf
+from tickdeck.mockserver.misses import Miss
+from tickdeck.mockserver.shelf import Shelf
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import Stubs
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
@@ -33,9 +35,13 @@ class RestDesk:
         self.stubs = stubs
         self._stage = stage
         self._secret = stage.dialect.places.query_parameters
-        self._shelf = Shelf(
-            stage.cassette.interactions(), secret_parameters=self._secret, zero_ns=stage.tapes.zero_ns
+        rules = Rules(
+            secret_parameters=self._secret,
+            secret_fields=stage.dialect.places.body_fields,
+            harmless=stage.dialect.is_harmless,
+            ignored=stage.options.ignored,
         )
+        self._shelf = Shelf(stage.cassette.interactions(), rules=rules, zero_ns=stage.tapes.zero_ns)
         self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
         self.reset()
 
@@ -52,9 +58,9 @@ class RestDesk:
 
     async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
         """The response; ``own`` is this server's origin as the client spells it."""
-        await request.read()
+        body = await request.read()
         self.asked += 1
-        asked = Asked.of(request.method, request.raw_path)
+        asked = Asked.of(request.method, request.raw_path, headers=request.raw_headers, body=body)
         key = self._key_of(request)
         if key is None or not self._stage.keys.accepts(key):
             refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
@@ -70,10 +76,9 @@ class RestDesk:
         if isinstance(found, Miss):
             self._missed += 1
             if len(self.misses) < MISSES_KEPT:
-                self.misses.append(
-                    {"asked": f"{asked.method} {self._shown(asked)}", "sentence": found.sentence}
-                )
-            self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence)])
+                self.misses.append(self._missing(asked, found))
+            surplus = {"ignore": list(found.surplus)} if found.surplus else {}
+            self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence, **surplus)])
             return _refuse(not_recorded(found.sentence))
         self._served += 1
         self._stage.fix_time()
@@ -124,6 +129,14 @@ class RestDesk:
             "unplayed": unplayed,
             "unused_stubs": self.stubs.unused(),
         }
+
+    def _missing(self, asked: Asked, miss: Miss) -> dict[str, object]:
+        """A miss as the report has it."""
+        row: dict[str, object] = {
+            "asked": f"{asked.method} {self._shown(asked)}",
+            "sentence": miss.sentence,
+        }
+        return {**row, "ignore": list(miss.surplus)} if miss.surplus else row
 
     def _find(self, asked: Asked, timeline: Timeline) -> Interaction | Miss:
         return self._shelf.find(

@@ -40,8 +40,13 @@ def segments(path: str) -> tuple[str, ...]:
 def split_target(target: str) -> tuple[str, Pairs]:
     """A raw target (or an absolute URL) as its raw path and its raw query pairs, in order."""
     path, _, query = _ORIGIN.sub("", target, count=1).partition("#")[0].partition("?")
+    return path or "/", split_query(query)
+
+
+def split_query(query: str) -> Pairs:
+    """A raw query, or a form, as its raw pairs, in order."""
     pairs = (part.partition("=") for part in query.split("&") if part)
-    return path or "/", tuple((name, value) for name, _, value in pairs)
+    return tuple((name, value) for name, _, value in pairs)
 
 
 def decode_pairs(pairs: Pairs) -> Pairs:

@@ -28,7 +28,7 @@ from tickdeck.mockserver.outages import Loss, Outages
 from tickdeck.mockserver.outlook import Coming, EndComing, GapComing, Outlook
 from tickdeck.mockserver.playhead import Mode, Playhead
 from tickdeck.mockserver.reel import Reel
-from tickdeck.mockserver.shelf import Visits
+from tickdeck.mockserver.repeats import Visits
 from tickdeck.mockserver.tape import Tape, Tapes
 
 NOT_STARTED: Final = -1

@@ -65,6 +65,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "end": _TEXT,
     "idle_cap": _SECONDS,
     "time_shift": _TEXT,
+    "ignore": _TEXTS,
     "stubs": _STUBS,
     "profile": _TEXT,
     "keys": _TEXTS,

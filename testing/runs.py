@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from tickdeck.cassette.text import records_from_lines
 from tickdeck.dialects import find
 from tickdeck.mockserver.handles import AwaitedMarket, PlainMarket
 from tickdeck.mockserver.harness import MockServer
+from tickdeck.mockserver.misses import LEFT_ASIDE
 from tickdeck.testing.settings import LINES, Settings, Unplayed
 from tickdeck.testing.story import Story
 from tickdeck.testing.tapes import Tape
@@ -85,9 +86,16 @@ class PlayRun:
         if error is not None:
             yield f"the server failed: {error}"
         for miss in market.misses():
-            yield f"a request was not on the cassette: {miss['sentence']}"
+            yield f"a request was not on the cassette: {self._advised(miss)}"
         for each in market.journal.missteps:
             yield f"client {each.client} made a misstep ({each.parts['misstep']}): {each.parts['detail']}"
+
+    def _advised(self, miss: Mapping[str, object]) -> str:
+        """The sentence of a miss, with the marker where it has flags."""
+        sentence, rules = str(miss["sentence"]), miss.get("ignore")
+        if not isinstance(rules, list):
+            return sentence
+        return sentence.partition(LEFT_ASIDE)[0] + LEFT_ASIDE + self._settings.marker_ignoring(rules)
 
     def unplayed(self) -> list[str]:
         """What of the recorded REST answers is a failure for not having been asked for; a warning is given here."""
@@ -110,6 +118,8 @@ class PlayRun:
         market, teller = self._plain, Story(self._cassette, zero_wall_ns=self._plain.zero_wall_ns)
         report = market.report()
         lines = list(teller.lines(market.situation(), market.journal, report))
+        advised = [self._advised(miss) for miss in market.misses() if "ignore" in miss]
+        lines += list(dict.fromkeys(advised))[:MOST_SHOWN]
         if "journal" not in self._settings.play:
             lines.append(f"the run is kept: {self._journal}")
             spot = teller.spot()

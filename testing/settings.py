@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,9 +53,33 @@ class Settings:
     strict: bool = True
     record_for_s: float = RECORD_FOR_S
     upstream: Mapping[str, str] = field(default_factory=dict)
+    given: tuple[object, ...] = ()
+    marked: Mapping[str, Any] = field(default_factory=dict)
+    """What the marker says, as it stands there."""
+
+    def marker_ignoring(self, rules: Sequence[str]) -> str:
+        """The marker of this test, to be pasted, with these among what is left aside."""
+        said = self.marked.get("ignore", ())
+        ignored = [*([said] if isinstance(said, str) else said), *rules]
+        words = {**self.marked, "ignore": ignored[0] if len(ignored) == 1 else ignored}
+        written = [*map(_written, self.given), *(f"{name}={_written(word)}" for name, word in words.items())]
+        return f"@pytest.mark.cassette({', '.join(written)})"
 
 
-def settings_of(options: Mapping[str, Any], marked: Mapping[str, Any]) -> Settings:
+def _written(value: object) -> str:
+    """A value as Python has it, in double quotes where it has any."""
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_written(name)}: {_written(each)}' for name, each in value.items())}}}"
+    return repr(value) if isinstance(value, int | float | bytes | None) else "..."
+
+
+def settings_of(
+    options: Mapping[str, Any], marked: Mapping[str, Any], *, given: Iterable[object] = ()
+) -> Settings:
     """From the fixture ``market_options`` and the marker, which says more; UsageError for what makes no sense."""
     words: dict[str, Any] = {"speed": "max", **options, **marked}
     upstream: dict[str, str] = {each: words.pop(each) for each in _UPSTREAM if each in words}
@@ -70,6 +95,8 @@ def settings_of(options: Mapping[str, Any], marked: Mapping[str, Any]) -> Settin
         record_for_s=_seconds(words.pop("record_for", RECORD_FOR_S)),
         upstream=upstream,
         play=words,
+        given=tuple(given),
+        marked=marked,
     )
 
 

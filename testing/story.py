@@ -15,6 +15,7 @@ from tickdeck.dialects import find
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.happenings import Happenings
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.misses import LEFT_ASIDE
 from tickdeck.mockserver.telling import Line
 
 LAST_DONE: Final = 12
@@ -26,7 +27,7 @@ LARGEST_READ: Final = 64 << 20
 """Bytes of a cassette that is read through for the frames sent last."""
 
 _SECOND_NS: Final = 1_000_000_000
-_NO_WORDS: Final = frozenset(("market",))
+_NO_WORDS: Final = frozenset(("market", "ignore"))
 
 
 class Story:
@@ -114,7 +115,7 @@ def _words(entry: Entry) -> str:
     """``client 1 subscribed channels=T.AAPL``."""
     who = "" if entry.client is None else f"client {entry.client} "
     parts = " ".join(
-        f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        f"{name}={','.join(map(str, value)) if isinstance(value, list) else str(value).partition(LEFT_ASIDE)[0]}"
         for name, value in entry.parts.items()
         if name not in _NO_WORDS and value not in (None, "", [])
     )

@@ -31,7 +31,7 @@ def run_of(
     is_async: bool,
 ) -> PlayRun | RecordRun:
     """The market of one test, started. UsageError says what to do where there is no cassette."""
-    settings = settings_of(options, marked)
+    settings = settings_of(options, marked, given=given)
     cassettes = meant(test_file, names, given)
     missing = cassettes.missing
     if mode == Mode.RECORD or mode == Mode.RECORD_REST or (mode == Mode.RECORD_MISSING and missing):

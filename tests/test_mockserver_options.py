@@ -21,7 +21,7 @@ from tickdeck.mockserver.choices import (
 from tickdeck.mockserver.moments import Instant, Offset, TimeOfDay
 from tickdeck.mockserver.options import PlayOptions, options_of
 from tickdeck.mockserver.playhead import MAX, Speed
-from tickdeck.mockserver.shelf import Repeats
+from tickdeck.mockserver.repeats import Repeats
 from tickdeck.mockserver.timeshift import Target, TimeShift
 
 

@@ -1,17 +1,36 @@
 from __future__ import annotations
 
+import gzip
+import shlex
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickdeck.cassette.records import Interaction
-from tickdeck.mockserver.shelf import Asked, Miss, Repeats, Shelf, Visits
+from tickdeck.cassette.records import HeaderPairs, Interaction
+from tickdeck.dialects.polygon import POLYGON
+from tickdeck.mockserver.asked import Asked, Rules
+from tickdeck.mockserver.ignoring import parse_ignored
+from tickdeck.mockserver.misses import Miss
+from tickdeck.mockserver.repeats import Repeats, Visits
+from tickdeck.mockserver.shelf import Shelf
 
 SECRETS = frozenset({"apikey", "key_id"})
+FIELDS = frozenset({"apikey", "password"})
 SECOND = 1_000_000_000
 
 
-def recorded(seq: int, url: str, *, method: str = "GET", end_ns: int = 0, status: int = 200) -> Interaction:
+def recorded(
+    seq: int,
+    url: str,
+    *,
+    method: str = "GET",
+    end_ns: int = 0,
+    status: int = 200,
+    body: bytes = b"",
+    headers: HeaderPairs = (),
+) -> Interaction:
     return Interaction(
         seq=seq,
         offset_ns=end_ns,
@@ -21,11 +40,19 @@ def recorded(seq: int, url: str, *, method: str = "GET", end_ns: int = 0, status
         method=method,
         url=f"https://api.polygon.io{url}",
         status=status,
+        request_body=body,
+        request_headers=headers,
     )
 
 
-def shelf_of(*interactions: Interaction, zero_ns: int = 0) -> Shelf:
-    return Shelf(interactions, secret_parameters=SECRETS, zero_ns=zero_ns)
+def shelf_of(*interactions: Interaction, zero_ns: int = 0, ignore: Iterable[str] = ()) -> Shelf:
+    rules = Rules(
+        secret_parameters=SECRETS,
+        secret_fields=FIELDS,
+        harmless=POLYGON.is_harmless,
+        ignored=parse_ignored(ignore),
+    )
+    return Shelf(interactions, rules=rules, zero_ns=zero_ns)
 
 
 def ask(
@@ -36,10 +63,11 @@ def ask(
     repeats: Repeats = Repeats.IN_ORDER,
     position_ns: int = 0,
     visits: Visits | None = None,
+    body: bytes = b"",
+    headers: HeaderPairs = (),
 ) -> Interaction | Miss:
-    return shelf.find(
-        Asked.of(method, target), repeats=repeats, position_ns=position_ns, visits=visits or Visits()
-    )
+    asked = Asked.of(method, target, headers=headers, body=body)
+    return shelf.find(asked, repeats=repeats, position_ns=position_ns, visits=visits or Visits())
 
 
 def found(answer: Interaction | Miss) -> int:
@@ -69,10 +97,10 @@ def test_an_absolute_address_is_a_path_and_a_query() -> None:
         "/v3/trades/BRK%2EB?sort=asc&limit=10",
         "/v3/trades/BRK.B?limit=1%30&sort=asc&apiKey=whatever",
         "/v3/trades/BRK.B?limit=10&sort=asc&APIKEY=a&key_id=b",
-        "/v3/trades/BRK.B?limit=10&sort=asc&added=by-a-client",
+        "/v3/trades/BRK.B?limit=10&sort=asc&staging=true",
     ],
 )
-def test_spelling_order_secrets_and_additions_do_not_matter(target: str) -> None:
+def test_spelling_order_secrets_and_harmless_parameters_do_not_matter(target: str) -> None:
     shelf = shelf_of(recorded(1, "/v3/trades/BRK.B?apiKey=REDACTED-1&limit=10&sort=asc"))
     assert found(ask(shelf, target)) == 1
 
@@ -101,19 +129,152 @@ def test_bytes_that_are_no_text_match_themselves() -> None:
 def test_equal_parameters_are_counted() -> None:
     shelf = shelf_of(recorded(1, "/v3/snapshot?ticker=A&ticker=A"))
     assert isinstance(ask(shelf, "/v3/snapshot?ticker=A"), Miss)
-    assert found(ask(shelf, "/v3/snapshot?ticker=A&ticker=A&ticker=A")) == 1
+    assert isinstance(ask(shelf, "/v3/snapshot?ticker=A&ticker=A&ticker=A"), Miss)
+    assert found(ask(shelf, "/v3/snapshot?ticker=A&ticker=A")) == 1
 
 
-def test_the_recording_that_says_most_wins() -> None:
+def test_a_recording_answers_its_own_query_and_no_other() -> None:
     shelf = shelf_of(recorded(1, "/t"), recorded(2, "/t?a=1&b=2"), recorded(3, "/t?a=1"))
-    assert found(ask(shelf, "/t?b=2&a=1&c=3")) == 2
-    assert found(ask(shelf, "/t?a=1")) == 3
-    assert found(ask(shelf, "/t?b=2")) == 1
+    assert [found(ask(shelf, target)) for target in ("/t", "/t?b=2&a=1", "/t?a=1")] == [1, 2, 3]
+    for target in ("/t?b=2", "/t?b=2&a=1&c=3", "/t?a", "/t?cursor=AbC123"):
+        assert isinstance(ask(shelf, target), Miss)
 
 
-def test_of_two_that_say_as_much_the_earlier_wins() -> None:
-    shelf = shelf_of(recorded(2, "/t?b=2"), recorded(1, "/t?a=1"))
-    assert found(ask(shelf, "/t?a=1&b=2")) == 1
+@pytest.mark.parametrize("rule", ["query:cursor", "query:c*", "query:curso[qr]"])
+def test_what_is_to_be_ignored_takes_no_part_on_either_side(rule: str) -> None:
+    shelf = shelf_of(recorded(1, "/t?limit=1"), recorded(2, "/u?cursor=a"), ignore=[rule])
+    assert found(ask(shelf, "/t?limit=1&cursor=AbC123&cursor=2")) == 1
+    assert found(ask(shelf, "/u")) == 2
+    assert isinstance(ask(shelf, "/t?limit=1&after=1"), Miss)
+    assert isinstance(ask(shelf, "/t?cursor=1"), Miss)
+
+
+JSON = ((b"Content-Type", b"application/json"),)
+FORM = ((b"Content-Type", b"application/x-www-form-urlencoded"),)
+
+
+def posted(seq: int, body: bytes, headers: HeaderPairs = JSON) -> Interaction:
+    return recorded(seq, "/orders", method="POST", body=body, headers=headers)
+
+
+def post(shelf: Shelf, body: bytes, headers: HeaderPairs = JSON) -> Interaction | Miss:
+    return ask(shelf, "/orders", method="POST", body=body, headers=headers)
+
+
+def test_two_bodies_to_one_path_get_their_own_answers() -> None:
+    shelf = shelf_of(posted(1, b'{"symbol":"AAPL"}'), posted(2, b'{"symbol":"MSFT"}'))
+    assert [found(post(shelf, each)) for each in (b'{"symbol":"MSFT"}', b'{"symbol":"AAPL"}')] == [2, 1]
+    assert missed(post(shelf, b'{"symbol":"SPY"}')) == (
+        "no recording of POST /orders; nearest: the same request with another body"
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":{"c":[1,2.50],"b":null},"q":"x y"}',
+        b' {"q": "x\\u0020y", "a": {"b": null, "c": [1.0, 2.5]}}\n',
+        b'{"a":{"c":[1,2.5],"b":null},"q":"x y","apiKey":"k"}',
+        b'{"a":{"c":[1,25e-1],"b":null},"q":"x y","deep":1}',
+    ],
+)
+def test_json_is_equal_whatever_its_spelling(body: bytes) -> None:
+    shelf = shelf_of(
+        posted(1, b'{"q":"x y","a":{"b":null,"c":[1,2.5]},"password":"REDACTED-2"}'), ignore=["json:$.deep"]
+    )
+    assert found(post(shelf, body)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a":true}', b'{"a":"1"}', b'{"a":[1]}', b'{"a":1,"b":1}', b"{}", b"", b"{", b'{"a":1} x', b'{"a":2}'],
+)
+def test_other_json_is_another_question(body: bytes) -> None:
+    assert isinstance(post(shelf_of(posted(1, b'{"a":1}')), body), Miss)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("$.id", b'{"id":2,"orders":[{"id":1},{"id":1}]}'),
+        ("$.i*", b'{"orders":[{"id":1},{"id":1}]}'),
+        ("$.orders[1].id", b'{"id":1,"orders":[{"id":1},{}]}'),
+        ("$.orders[*].id", b'{"id":1,"orders":[{},{"id":7}]}'),
+        ("$['orders'][0]", b'{"id":1,"orders":[0,{"id":1}]}'),
+        ("$..id", b'{"id":7,"orders":[{"id":8},{"id":{"id":9}}]}'),
+    ],
+)
+def test_a_path_leaves_a_part_of_the_body_aside(path: str, body: bytes) -> None:
+    whole = b'{"id":1,"orders":[{"id":1},{"id":1}]}'
+    assert found(post(shelf_of(posted(1, whole), ignore=[f"json:{path}"]), body)) == 1
+    assert isinstance(post(shelf_of(posted(1, whole)), body), Miss)
+
+
+def test_a_form_is_equal_in_any_order_but_for_secrets_and_what_is_ignored() -> None:
+    shelf = shelf_of(
+        posted(1, b"b=2+3&a=1&apiKey=REDACTED-1", FORM), posted(2, b"a=2", FORM), ignore=["json:$.nonce"]
+    )
+    assert found(post(shelf, b"a=1&b=2%203&nonce=77", FORM)) == 1
+    assert found(post(shelf, b"nonce=78&a=2&apiKey=k", FORM)) == 2
+    assert isinstance(post(shelf, b"a=1&a=1&b=2%203", FORM), Miss)
+
+
+def test_other_bodies_are_equal_byte_by_byte() -> None:
+    shelf = shelf_of(posted(1, b"\x00\xff", ()), posted(2, b"\x00\xfe", ()))
+    assert found(post(shelf, b"\x00\xfe", ())) == 2
+    assert isinstance(post(shelf, b"\x00", ()), Miss)
+
+
+def test_a_multipart_body_is_equal_whatever_its_boundary() -> None:
+    def body(boundary: bytes, value: bytes) -> tuple[bytes, HeaderPairs]:
+        part = b'\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + value
+        headers = ((b"Content-Type", b"multipart/form-data; boundary=" + boundary),)
+        return b"--" + boundary + part + b"\r\n--" + boundary + b"--\r\n", headers
+
+    shelf = shelf_of(posted(1, *body(b"x1", b"1")), posted(2, *body(b"x1", b"2")))
+    assert found(post(shelf, *body(b"y2", b"2"))) == 2
+    assert isinstance(post(shelf, *body(b"y2", b"3")), Miss)
+
+
+def test_a_recorded_body_is_compared_without_its_coding() -> None:
+    headers = (*JSON, (b"Content-Encoding", b"gzip"))
+    shelf = shelf_of(posted(1, gzip.compress(b'{"a":1}'), headers))
+    assert found(post(shelf, b'{"a":1}')) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("/keys/REDACTED-1/trades", "/keys/live-secret-of-today/trades"),
+        ("/t?session=REDACTED-3&limit=1", "/t?limit=1&session=abc"),
+        ("/t?session=REDACTED-3-staging", "/t?session=abc"),
+        ("/t?pair=a%3DREDACTED-3%3Bb&pair=x", "/t?pair=x&pair=a%3Dzz%3Bb"),
+    ],
+)
+def test_any_live_text_stands_where_a_secret_was_redacted(url: str, target: str) -> None:
+    shelf = shelf_of(recorded(1, url), recorded(2, "/keys/another/quotes"))
+    assert found(ask(shelf, target)) == 1
+    assert isinstance(ask(shelf, "/more" + target), Miss)
+
+
+@pytest.mark.parametrize(
+    ("recorded_body", "body"),
+    [
+        (b'{"by":["REDACTED-1",1],"a":1}', b'{"a":1,"by":["some secret",1]}'),
+        (b"sig=REDACTED-1;a=1", b"sig=0123456789;a=1"),
+    ],
+)
+def test_a_redacted_body_answers_a_live_one(recorded_body: bytes, body: bytes) -> None:
+    shelf = shelf_of(posted(1, recorded_body, ()))
+    assert found(post(shelf, body, ())) == 1
+    assert isinstance(post(shelf, body.replace(b"1", b"2"), ()), Miss)
+
+
+def test_a_body_that_is_nested_too_deeply_is_compared_by_its_bytes() -> None:
+    deep = b"[" * 100_000
+    shelf = shelf_of(posted(1, deep))
+    assert found(post(shelf, deep)) == 1
+    assert isinstance(post(shelf, deep + b"["), Miss)
 
 
 def test_the_host_a_recording_came_from_does_not_matter() -> None:
@@ -206,6 +367,42 @@ def test_a_miss_names_the_parameter_that_differs() -> None:
     assert miss.nearest.seq == 1
 
 
+@pytest.mark.parametrize(
+    ("target", "words", "rules"),
+    [
+        ("/t?limit=1&cursor=AbC123", "without cursor=AbC123", "--ignore query:cursor"),
+        ("/t?limit=1&a=1&b=2&a=3", "without a=1 and a=3 and b=2", "--ignore query:a --ignore query:b"),
+        ("/t?limit=1&ids[]=1", "without ids%5B%5D=1", "--ignore query:ids%5B%5D"),
+        ("/t?limit=1&*=1", "without *=1", "--ignore 'query:[*]'"),
+    ],
+)
+def test_a_miss_by_surplus_parameters_prints_what_leaves_them_aside(
+    target: str, words: str, rules: str
+) -> None:
+    url = "/t?limit=1"
+    assert missed(ask(shelf_of(recorded(1, url)), target)).endswith(
+        f"; nearest: the same path {words}; to leave it aside: {rules}"
+    )
+    flags = [each for each in shlex.split(rules) if each != "--ignore"]
+    assert found(ask(shelf_of(recorded(1, url), ignore=flags), target)) == 1
+
+
+@pytest.mark.parametrize("target", ["/t?limit=2", "/t", "/t?limit=2&cursor=1"])
+def test_a_miss_by_other_values_names_nothing_to_leave_aside(target: str) -> None:
+    miss = ask(shelf_of(recorded(1, "/t?limit=1")), target)
+    assert isinstance(miss, Miss)
+    assert miss.surplus == ()
+    assert "--ignore" not in miss.sentence
+
+
+def test_a_miss_names_what_is_lacking_and_what_is_surplus() -> None:
+    shelf = shelf_of(recorded(1, "/t?limit=10&sort=asc"))
+    assert missed(ask(shelf, "/t?limit=50&cursor=1")) == (
+        "no recording of GET /t?cursor=1&limit=50; "
+        "nearest: the same path with limit=10 and sort=asc and without cursor=1"
+    )
+
+
 def test_a_miss_names_the_recording_that_lacks_least() -> None:
     shelf = shelf_of(recorded(1, "/t?a=1&b=2&c=3"), recorded(2, "/t?a=1&b=2&c=4&d=5"))
     assert missed(ask(shelf, "/t?b=2&c=4&a=1", method="HEAD")) == (
@@ -249,14 +446,15 @@ PAIRS = st.lists(st.tuples(NAMES, st.sampled_from(["1", "2", "a b", "ü"])), max
 
 
 @given(PAIRS, PAIRS, st.randoms())
-def test_a_request_finds_its_recording_in_any_order_with_anything_added(
+def test_a_request_finds_its_recording_in_any_order_and_nothing_else_does(
     query: tuple[tuple[str, str], ...], added: tuple[tuple[str, str], ...], chance: object
 ) -> None:
     target = "/t?" + "&".join(f"{name}={value}" for name, value in query)
     shelf = shelf_of(recorded(1, target))
     mixed = [*query, *added]
     chance.shuffle(mixed)  # type: ignore[attr-defined]  # hypothesis hands in a random.Random
+    is_same = all(name == "apiKey" for name, _ in added)
     answer = shelf.find(
         Asked("GET", "/t", tuple(mixed)), repeats=Repeats.BY_TIME, position_ns=0, visits=Visits()
     )
-    assert found(answer) == 1
+    assert isinstance(answer, Interaction) is is_same

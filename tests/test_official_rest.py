@@ -152,11 +152,27 @@ def test_what_was_never_recorded_is_not_found_and_the_nearest_is_named(
     assert report["requests"] == {"served": 0, "stubbed": 0, "refused": 0, "missed": 1}
 
 
-def test_a_recording_answers_who_asks_for_more_than_was_recorded(
+def test_paging_ends_where_the_recording_does(vendor: ModuleType, make: Make, story: Any) -> None:
+    trades, following = "/v3/trades/AAPL?limit=1", "/v3/trades/AAPL?cursor=AbC123"
+    story.answers(1, UPSTREAM + trades, page('{"price":300.5,"size":1}', following))
+    with MockServer(make(story.records)) as market, client(vendor, market) as asking:
+        found = asking.list_trades("AAPL", limit=1)
+        assert next(found).price == 300.5
+        with pytest.raises(vendor.exceptions.BadResponse, match=r"no recording of GET .*cursor=AbC123"):
+            next(found)
+        (missed,) = market.misses()
+    assert missed["sentence"] == (
+        "no recording of GET /v3/trades/AAPL?cursor=AbC123; "
+        "nearest: the same path with limit=1 and without cursor=AbC123"
+    )
+
+
+def test_a_request_with_more_than_was_recorded_is_answered_where_the_rest_is_ignored(
     vendor: ModuleType, make: Make, story: Any
 ) -> None:
     story.answers(1, UPSTREAM + "/v3/trades/AAPL", page('{"price":300.5,"size":1}'))
-    with MockServer(make(story.records)) as market, client(vendor, market) as asking:
+    ignore = ("query:timestamp.*", "query:order", "query:limit")
+    with MockServer(make(story.records), ignore=ignore) as market, client(vendor, market) as asking:
         (trade,) = asking.list_trades("AAPL", timestamp_gte="2020-01-02", order="asc", limit=10)
     assert (trade.price, trade.size) == (300.5, 1)
 

@@ -442,3 +442,23 @@ def test_an_unused_plugin_imports_nothing_of_ours(pytester: pytest.Pytester) -> 
         """
     )
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=1)
+
+
+def test_a_miss_by_a_surplus_parameter_prints_the_marker_that_leaves_it_aside(
+    suite: Callable[..., pytest.RunResult],
+) -> None:
+    source = """
+from urllib.request import urlopen
+{marker}
+def test_it(market):
+    urlopen(market.http_url + "/v1/marketstatus/now?apiKey=k&cursor=AbC123").close()
+"""
+    result = suite(source.format(marker='@pytest.mark.cassette("dip.cassette", speed=2)'))
+    result.assert_outcomes(failed=1)
+    (marker,) = {
+        line.partition("to leave it aside: ")[2]
+        for line in result.stdout.lines
+        if "to leave it aside: @" in line
+    }
+    assert marker == '@pytest.mark.cassette("dip.cassette", speed=2, ignore="query:cursor")'
+    suite(source.format(marker=marker)).assert_outcomes(passed=1)
