@@ -14,10 +14,11 @@ from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.inflow import GOING_AWAY, End
 from tickdeck.recorder.line import Line
-from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackStarted
+from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackStarted, Trouble
 from tickdeck.recorder.rest_client import words_of
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.talk import Patience, Standing, Talk
+from tickdeck.recorder.unfinished import Unfinished
 from tickdeck.recorder.upstream import UpgradeRefused
 from tickdeck.recorder.websocket_client import Dialled, dial
 
@@ -109,7 +110,7 @@ class SocketClient:
         try:
             end = await talk.run()
         finally:
-            self._track_ended(track, end)
+            self._track_ended(track, end, line.unfinished)
             await (line.close(end) if end is not None else line.leave(End(GOING_AWAY)))
         if talk.refusal:
             raise RecordingError(talk.refusal)
@@ -151,9 +152,16 @@ class SocketClient:
             listening=self._listening,
         )
 
-    def _track_ended(self, track: int, end: End | None) -> None:
+    def _track_ended(self, track: int, end: End | None, part: Unfinished | None) -> None:
         by = None if end is None else Sender.SERVER
         end = end or End(GOING_AWAY)
+        if by is not None and end.code is None and end.reason:
+            self._notify(
+                Trouble(f"socket {track} ({self._wanted.market}): the service was given up: {end.reason}")
+            )
+        if part is not None and (by is None or end.code is None):
+            left = f"a message of the service is not finished: {part}"
+            end = End(end.code, "; ".join(filter(None, (end.reason, left))))
         if self._intake.failure is None:
             self._intake.track_closed(track, by=by, code=end.code, reason=end.reason)
         self._notify(TrackEnded(track, self._wanted.market, end.code, end.reason))

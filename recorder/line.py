@@ -8,12 +8,16 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from aiohttp import ClientError, WebSocketError, WSMsgType
+from aiohttp import ClientError, WebSocketError, WSCloseCode, WSMsgType
 
 from tickdeck.cassette.wire import frame_header
 from tickdeck.recorder.capture import Message
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.inflow import LOST, NO_CODE, End, Inflow
+from tickdeck.recorder.unfinished import FrameHeaders, Unfinished
+
+MAX_MESSAGE: Final = 24 << 20
+"""Bytes of one WebSocket message: what a row of a cassette holds; the services known send 1 MB at most."""
 
 LAST_WORDS_NS: Final = SECOND_NS
 """How long the other side's good-bye is listened for once nothing more is kept."""
@@ -30,26 +34,49 @@ class Socket(Protocol):
 
 
 class Line:
-    """A WebSocket; ``masks`` where we are its client."""
+    """A WebSocket; ``masks`` where we are its client, ``headers`` follows the frames that come on it."""
 
     def __init__(
-        self, socket: Socket, transport: asyncio.Transport | None, clock: Clock, *, masks: bool
+        self,
+        socket: Socket,
+        transport: asyncio.Transport | None,
+        clock: Clock,
+        *,
+        masks: bool,
+        headers: FrameHeaders | None = None,
     ) -> None:
         self.inflow = Inflow(self._receive)
         self._masks = masks
         self._socket = socket
         self._transport = transport
         self._clock = clock
+        self._headers = headers
+        self._whole = 0
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The message that has come in part, behind all those that were received; as far as that is known."""
+        headers = self._headers
+        return headers.unfinished if headers is not None and headers.whole == self._whole else None
 
     async def _receive(self) -> Message | End:
         message = await self._socket.receive()
         if message.type in _OPCODES:
+            self._whole += 1
             return Message(self._clock.now_ns(), int(message.type), bytes(message.data))
         if message.type is WSMsgType.CLOSE:
+            self._whole += 1
             return End(message.data or NO_CODE, message.extra or "")
         if isinstance(message.data, WebSocketError):
-            return End(None, str(message.data).lower())
+            return End(None, self._breach(message.data))
         return LOST
+
+    def _breach(self, error: WebSocketError) -> str:
+        """Why a socket was given up, in words."""
+        if error.code != WSCloseCode.MESSAGE_TOO_BIG:
+            return str(error).lower()
+        size = "" if self.unfinished is None else f" of {self.unfinished.size} bytes"
+        return f"a message{size} is more than a recording holds ({MAX_MESSAGE} bytes)"
 
     async def send(self, batch: Sequence[Message]) -> None:
         """Pass these on; if the socket is gone its own reader will say so."""

@@ -26,6 +26,7 @@ CLOSE_WITHIN_S: Final = 5.0
 LAST_BATCH_WITHIN_S: Final = 0.5
 """How long a side may take to be given what was read before the recorder goes away."""
 
+_NAMES: Final = {Sender.SERVER: "the service", Sender.CLIENT: "the client"}
 _OTHER: Final = {Sender.SERVER: Sender.CLIENT, Sender.CLIENT: Sender.SERVER}
 
 
@@ -41,6 +42,8 @@ class Relay:
     """The last text that the service said."""
     ended_by: Sender | None = None
     """Which side ended it; ``None`` before the end, and where the recorder did."""
+    breach: str = ""
+    """Why the recorder had to give up a side, with which side it was."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     _closed: bool = False
@@ -126,7 +129,19 @@ class Relay:
         if not self._closed:
             self._closed = True
             self.ended_by = by
-            self.intake.track_closed(self.track, by=by, code=end.code, reason=end.reason)
+            if by is not None and end.code is None and end.reason:
+                self.breach = f"{_NAMES[by]} was given up: {end.reason}"
+            reason = self._reason(by, end)
+            self.intake.track_closed(self.track, by=by, code=end.code, reason=reason)
+
+    def _reason(self, by: Sender | None, end: End) -> str:
+        """That of the close frame; where nobody gave one, what there is to know about the end."""
+        if by is not None and end.code is not None:
+            return end.reason
+        lines = {Sender.SERVER: self.upstream, Sender.CLIENT: self.client}
+        parts = ((sender, line.unfinished) for sender, line in lines.items())
+        left = [f"a message of {_NAMES[sender]} is not finished: {part}" for sender, part in parts if part]
+        return "; ".join(filter(None, (end.reason, *left)))
 
 
 async def _drop(tasks: Collection[asyncio.Task[Any]]) -> None:

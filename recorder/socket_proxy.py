@@ -12,13 +12,14 @@ from tickdeck.recorder.addresses import authority, host_of
 from tickdeck.recorder.capture import Opening
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import accepted_upgrade, protocols_of, sent_upstream
-from tickdeck.recorder.line import Line
-from tickdeck.recorder.notices import Dropped, Notify, TrackEnded, TrackStarted
+from tickdeck.recorder.line import MAX_MESSAGE, Line
+from tickdeck.recorder.notices import Dropped, Notify, TrackEnded, TrackStarted, Trouble
 from tickdeck.recorder.passing import AS_IT_CAME
 from tickdeck.recorder.relay import Relay
 from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
 from tickdeck.recorder.sink import Intake
-from tickdeck.recorder.upstream import MAX_MESSAGE, Upgrade, UpgradeRefused, Upstream
+from tickdeck.recorder.unfinished import overhear
+from tickdeck.recorder.upstream import Upgrade, UpgradeRefused, Upstream
 
 
 class SocketProxy:
@@ -105,12 +106,14 @@ class SocketProxy:
         for name, value in accepted:
             socket.headers.add(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
         transport = request.transport
+        headers = overhear(transport, already=getattr(request.protocol, "_message_tail", b""))
         try:
             await socket.prepare(request)
         except ConnectionError:
             self._intake.track_closed(track, by=Sender.CLIENT, code=None)
             return socket
-        relay = Relay(track, upstream, Line(socket, transport, self._clock, masks=False), self._intake)
+        client = Line(socket, transport, self._clock, masks=False, headers=headers)
+        relay = Relay(track, upstream, client, self._intake)
         self._relays.add(relay)
         if self._stopping:
             relay.stop()
@@ -119,6 +122,8 @@ class SocketProxy:
             meant = self._advice(relay.last_words) if relay.ended_by is Sender.SERVER else None
             if meant is not None:
                 self._notify(Dropped(track, opening.market, *meant))
+            if relay.breach:
+                self._notify(Trouble(f"socket {track} ({opening.market}): {relay.breach}"))
             self._notify(TrackEnded(track, opening.market, end.code, end.reason))
         except StorageError:
             pass  # the intake has said so; both sides lose the connection

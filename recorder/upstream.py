@@ -20,11 +20,9 @@ from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import without
-from tickdeck.recorder.line import Line
+from tickdeck.recorder.line import MAX_MESSAGE, Line
+from tickdeck.recorder.unfinished import FrameHeaders, overhear
 from tickdeck.recorder.ways import Ways
-
-MAX_MESSAGE: Final = 24 << 20
-"""Bytes of one WebSocket message: what a row of a cassette holds; the services known send 1 MB at most."""
 
 LONGEST_LINE: Final = 64 << 10
 """Bytes of one line of an HTTP head, in either direction."""
@@ -59,11 +57,13 @@ class Upgrade:
     socket: aiohttp.ClientWebSocketResponse[bool]
     response: aiohttp.ClientResponse
     session: aiohttp.ClientSession
+    headers: FrameHeaders | None = None
 
     def line(self, clock: Clock) -> Line:
         """What is said on it."""
         connection = self.response.connection
-        return Line(self.socket, connection.transport if connection else None, clock, masks=True)
+        transport = connection.transport if connection else None
+        return Line(self.socket, transport, clock, masks=True, headers=self.headers)
 
     async def release(self) -> None:
         """Give back what the connection held, once it has ended."""
@@ -229,7 +229,7 @@ class Upstream:
         self, path: str, *, headers: HeaderPairs, protocols: Sequence[str], origin: str | None = None
     ) -> Upgrade:
         """A WebSocket connection; UpgradeRefused, or RecordingError when there is no answer at all."""
-        seen: list[aiohttp.ClientResponse] = []
+        seen: list[tuple[aiohttp.ClientResponse, FrameHeaders | None]] = []
 
         async def look(
             session: aiohttp.ClientSession,
@@ -239,7 +239,7 @@ class Upstream:
             # aiohttp throws the body of a refusal away, and follows a redirect: neither may happen here.
             if answered.response.status != 101:
                 raise UpgradeRefused(await Incoming(answered.response, self._cuttable, self._clock).whole())
-            seen.append(answered.response)
+            seen.append((answered.response, _overheard(answered.response)))
 
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(look)
@@ -264,7 +264,16 @@ class Upstream:
         except BaseException:
             await session.close()
             raise
-        return Upgrade(socket, seen[0], session)
+        response, following = seen[0]
+        return Upgrade(socket, response, session, following)
+
+
+def _overheard(response: aiohttp.ClientResponse) -> FrameHeaders | None:
+    """What follows the frames behind an answer; some may have come with it, and lie where aiohttp has them."""
+    connection = response.connection
+    if connection is None:
+        return None
+    return overhear(connection.transport, already=getattr(connection.protocol, "_tail", b""))
 
 
 def _fields(headers: HeaderPairs) -> CIMultiDict[str]:

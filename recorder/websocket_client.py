@@ -25,9 +25,10 @@ from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.inflow import NO_CODE
-from tickdeck.recorder.line import Line
+from tickdeck.recorder.line import MAX_MESSAGE, Line
 from tickdeck.recorder.route import open_stream
-from tickdeck.recorder.upstream import MAX_MESSAGE, Response, UpgradeRefused, why
+from tickdeck.recorder.unfinished import FrameHeaders
+from tickdeck.recorder.upstream import Response, UpgradeRefused, why
 
 _READ: Final = 64 << 10
 _LOG: Final = logging.getLogger("websockets.client")
@@ -58,10 +59,15 @@ class Dialled:
         self._came: deque[Came] = deque()
         self._fragments: list[Frame] = []
         self._ended = False
+        self._head: bytes | None = b""
+        """Of the answer to the handshake, until all of it is here."""
+        self._headers = FrameHeaders()
 
     def line(self, clock: Clock) -> Line:
         """What is said on it."""
-        return Line(self, cast(asyncio.Transport, self._writer.transport), clock, masks=True)
+        return Line(
+            self, cast(asyncio.Transport, self._writer.transport), clock, masks=True, headers=self._headers
+        )
 
     async def release(self) -> None:
         """Give back what the connection held, once it has ended."""
@@ -113,6 +119,7 @@ class Dialled:
     async def _read(self) -> None:
         data = await self._reader.read(_READ)
         if data:
+            self._follow(data)
             self._protocol.receive_data(data)
         else:
             self._ended = True
@@ -125,6 +132,15 @@ class Dialled:
         breach = self._protocol.parser_exc
         if breach is not None and not isinstance(breach, EOFError):
             await self._break_off(breach)
+
+    def _follow(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += data
+            _, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self._head = None
+        self._headers.feed(data)
 
     def _take(self, frame: Frame) -> None:
         match frame.opcode:

@@ -555,3 +555,28 @@ async def test_what_came_just_before_the_end_is_kept() -> None:
     async with recording(sell) as run:
         await run.said("lost")
     assert run.kept.frames(Sender.SERVER).count(TRADE) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("cut", "noted"),
+    [
+        (b"\x81\x7e\x03\xe8" + b"x" * 400, "opcode 1, 400 of 1000 bytes came"),
+        (b"\x82\x7f" + (40 << 20).to_bytes(8, "big"), "opcode 2, 0 of 41943040 bytes came"),
+    ],
+)
+async def test_a_message_that_is_not_finished_or_too_large_is_noted_with_its_opcode_and_size(
+    cut: bytes, noted: str
+) -> None:
+    vendor = Vendor()
+
+    async def sell(connection: ServerConnection) -> None:
+        await vendor.sell(connection)
+        connection.transport.write(cut)
+        connection.transport.close()
+
+    async with recording(sell) as run:
+        lost = await run.said("lost")
+    (closed, *_) = [each for each in run.kept.records if isinstance(each, TrackClosed)]
+    assert closed.reason.endswith(f"a message of the service is not finished: {noted}")
+    too_large = "more than a recording holds" in getattr(lost, "reason", "")
+    assert too_large == bool([each for each in run.notices if each.kind == "error"]) == ("opcode 2" in noted)

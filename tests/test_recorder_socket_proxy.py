@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.http11 import Request, Response
+from websockets.utils import accept_key
 
 from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.records import (
@@ -30,7 +31,7 @@ from tickdeck.cassette.records import (
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.clock import Clock
-from tickdeck.recorder.notices import Notice
+from tickdeck.recorder.notices import Notice, Trouble
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
@@ -426,3 +427,79 @@ async def test_two_bots_have_a_track_each() -> None:
         await other.recv()
     tracks = [record.track for record in desk.kept.records if isinstance(record, Frame)]
     assert tracks == [0, 0, 1, 1]
+
+
+HALF_A_TEXT = b"\x81\x7e\x03\xe8" + b"x" * 400
+"""The header of a text of 1,000 bytes, and 400 of them."""
+
+
+async def test_a_message_that_the_service_did_not_finish_is_noted_at_the_end_of_the_track() -> None:
+    async def drop(connection: ServerConnection) -> None:
+        await connection.send("whole")
+        connection.transport.write(HALF_A_TEXT)
+        connection.transport.close()
+
+    async with between(drop) as desk, bot(desk) as client:
+        assert await client.recv() == "whole"
+        with pytest.raises(ConnectionClosedError):
+            await client.recv()
+        closed = await desk.kept.closed()
+    assert desk.kept.frames() == [(Sender.SERVER, TEXT, b"whole")]
+    assert closed.reason == "a message of the service is not finished: opcode 1, 400 of 1000 bytes came"
+
+
+async def test_it_is_noted_too_where_it_came_with_the_handshake_and_where_the_recorder_stops() -> None:
+    here = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
+        accepted = accept_key(key.partition(b":")[2].strip().decode()).encode()
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n\x81\x05whole" + HALF_A_TEXT
+        )
+        await here.wait()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(answer, "127.0.0.1", 0) as server,
+        recorder(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as desk,
+        bot(desk) as client,
+    ):
+        assert await client.recv() == "whole"
+        desk.proxy.close_sockets()
+        closed = await desk.kept.closed()
+        here.set()
+    assert (closed.by, closed.code) == (None, 1001)
+    assert closed.reason == "a message of the service is not finished: opcode 1, 400 of 1000 bytes came"
+
+
+async def test_a_message_that_the_bot_did_not_finish_is_noted_too() -> None:
+    async with between(echo) as desk:
+        client = await bot(desk)
+        client.transport.write(b"\x82\xff" + (70_000).to_bytes(8, "big") + b"mask" + b"x" * 30)
+        client.transport.close()
+        closed = await desk.kept.closed()
+        await client.wait_closed()
+    assert closed.by is Sender.CLIENT
+    assert closed.reason == "a message of the client is not finished: opcode 2, 30 of 70000 bytes came"
+
+
+async def test_a_message_larger_than_a_recording_holds_is_told_with_its_size_and_what_came_before_it_arrives() -> (
+    None
+):
+    async def boast(connection: ServerConnection) -> None:
+        await connection.send("before")
+        connection.transport.write(b"\x82\x7f" + (40 << 20).to_bytes(8, "big") + b"x" * 1000)
+        await connection.wait_closed()
+
+    async with between(boast) as desk, bot(desk) as client:
+        assert await client.recv() == "before"
+        with pytest.raises(ConnectionClosedError):
+            await client.recv()
+        closed = await desk.kept.closed()
+    too_large = "a message of 41943040 bytes is more than a recording holds (25165824 bytes)"
+    assert closed.reason.startswith(f"{too_large}; a message of the service is not finished: opcode 2, ")
+    (trouble,) = [notice for notice in desk.notices if isinstance(notice, Trouble)]
+    assert trouble.message == f"socket 0 (stocks): the service was given up: {too_large}"
