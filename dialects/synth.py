@@ -4,8 +4,9 @@ Vendor data may not be redistributed, so whatever is shown, shipped or measured 
 is made up: `sample` tells a minute of a bot's day with everything in it that a
 recording can hold, `glimpse` eight seconds of one, `market` is as many symbols and
 events a second as one likes, in flat memory. The same seed gives the same records on
-every machine. `page_2019` is no invention: the transcript that Alpaca's page "Polygon
-Integration" showed in 2019, to the letter, but for what the page itself elided.
+every machine. `page_2019` is the transcript that Alpaca's page "Polygon Integration"
+showed in 2019, to the letter, but for what the page itself elided; and the page's first
+request, to which it shows no answer, with bars that are made up.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tickdeck.cassette.records import (
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.prng import Prng
 from tickdeck.dialects.synth_feed import EPOCH_NS, KNOWN, SECOND, Batch, Feed
+from tickdeck.dialects.synth_page import daily_bars
 from tickdeck.dialects.synth_rest import Desk
 from tickdeck.dialects.synth_talk import KEY, READY_NS, Line
 
@@ -89,7 +91,8 @@ def page_2019() -> tuple[Header, tuple[Record, ...]]:
         epoch_ns=PAGE_EPOCH_NS,
         origins=("https://api.polygon.io", "wss://socket.polygon.io"),
         source=Source.SYNTHETIC,
-        note="the transcript of Alpaca's page 'Polygon Integration' of 2019, its elided fields left out",
+        note="the transcript of Alpaca's page 'Polygon Integration' of 2019, its elided fields left out; "
+        "the answer to its REST example is made up",
     )
     return header, tuple(_in_order(_page()))
 
@@ -197,6 +200,7 @@ def _market(feed: Feed, seconds: int, rate: int) -> Iterator[Record]:
 
 def _page() -> Iterator[Record]:
     yield TrackOpened(0, 0, 1, "stocks", feed="socket", url="wss://socket.polygon.io/stocks")
+    yield daily_bars(2 * _MILLISECOND)
     for sender, at_ms, text in (
         (Sender.SERVER, 31, '[{"ev":"status","status":"connected","message":"Connected Successfully"}]'),
         (Sender.CLIENT, 34, f'{{"action":"auth","params":"{KEY}"}}'),
