@@ -158,6 +158,7 @@ class Passing:
                     break
             self._keeping.end(self._incoming.end_ns, complete=self._incoming.complete)
             if not self._incoming.complete:
+                await response.write(change.rest() if change else piece)
                 return _break_off(self._request, response)
             await response.write(change.finish() if change else piece)
             await response.write_eof()
@@ -198,6 +199,10 @@ class _Change:
         """The rest; `DamagedError` where the text is not whole, though the body has ended."""
         if not self._unpacker.is_whole:
             raise DamagedError("it breaks off")
+        return self._rewriter.finish()
+
+    def rest(self) -> bytes:
+        """What is held of a text that has broken off."""
         return self._rewriter.finish()
 
 

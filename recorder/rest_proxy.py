@@ -69,6 +69,9 @@ class RestProxy:
         response = await passing.run()
         if passing.trouble:
             self._notify(Trouble(passing.trouble))
+        if surplus := incoming.surplus:
+            told = f"{surplus} bytes came behind the end of the answer to {request.method} {request.path}"
+            self._notify(Trouble(f"{told}: they are not part of it, and reach nobody"))
         return response
 
     async def answer(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:

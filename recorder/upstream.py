@@ -19,6 +19,7 @@ from yarl import URL
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.recorder.clock import Clock
+from tickdeck.recorder.connection import Answer, Connector
 from tickdeck.recorder.forwarding import without
 from tickdeck.recorder.line import MAX_MESSAGE, Line
 from tickdeck.recorder.unfinished import FrameHeaders, overhear
@@ -81,6 +82,7 @@ class Incoming:
         self.first_byte_ns = self.end_ns = clock.now_ns()
         self.complete = False
         """Whether the body has ended as it should."""
+        self._broke_off = False
         self._response = response
         self._cuttable = cuttable
         self._clock = clock
@@ -96,13 +98,25 @@ class Incoming:
             async with self._cuttable():
                 piece = await self._response.content.readany()
         except (aiohttp.ClientError, OSError):
-            self.close()
-            return b""
+            return self._rest()
         self.end_ns = self._clock.now_ns()
         if not piece:
             self.complete = True
             self._response.release()
         return piece
+
+    def _rest(self) -> bytes:
+        """What came before it broke off; then nothing."""
+        rest = b"" if self._broke_off or not isinstance(self._response, Answer) else self._response.rest()
+        self._broke_off = True
+        self.close()
+        return rest
+
+    @property
+    def surplus(self) -> int:
+        """Bytes that came behind the end of the body, so far."""
+        framing = self._response.framing if isinstance(self._response, Answer) else None
+        return framing.surplus if framing else 0
 
     async def whole(self) -> Response:
         """The answer with all of its body."""
@@ -154,7 +168,7 @@ class Upstream:
         self.ways = ways
         self._clock = clock
         self._trust_env = trust_env
-        self._connector = aiohttp.TCPConnector(limit=0)
+        self._connector = Connector(limit=0)
         self._session = self._new_session()
         self._waiting: dict[asyncio.Timeout, asyncio.Task[object] | None] = {}
 
@@ -167,6 +181,7 @@ class Upstream:
             skip_auto_headers=_AUTO,
             trust_env=self._trust_env,
             request_class=_Patient,
+            response_class=Answer,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN_S),
             trace_configs=list(traces),
             max_line_size=LONGEST_LINE,
