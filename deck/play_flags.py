@@ -86,7 +86,13 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
         "--ignore",
         multiple=True,
         metavar="KIND:NAME",
-        help="Leave aside in a request: query:NAME, json:PATH ($.id, of its body). Repeatable.",
+        help="Leave aside in a request: query:NAME, header:NAME, json:PATH ($.id, of its body). Repeatable.",
+    ),
+    click.option(
+        "--match",
+        multiple=True,
+        metavar="header:NAME",
+        help="A header field that must be equal, too. Repeatable.",
     ),
     click.option(
         "--stub",
@@ -184,6 +190,7 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
         slow_client=flags["slow_client"],
         repeats=flags["repeats"],
         ignore=flags["ignore"],
+        match=flags["match"],
         stubs=dict(map(_stub, flags["stubs"])),
         profile=flags["profile"],
         keys=(*flags["keys"], *(value_of(name, flag="--key-env") for name in flags["key_names"])) or None,

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -21,7 +22,8 @@ from tickdeck.cassette.bodies import coding_of
 from tickdeck.cassette.codings import readable
 from tickdeck.cassette.records import HeaderPairs, Interaction
 from tickdeck.mockserver.bodies import Canonical, canonical
-from tickdeck.mockserver.ignoring import NOTHING, Ignored
+from tickdeck.mockserver.fields import fields_of
+from tickdeck.mockserver.ignoring import CREDENTIALS, NOTHING, Ignored
 from tickdeck.mockserver.targets import Pairs, decode_pairs, segments, split_target
 
 Harmless: TypeAlias = Callable[[str, str, Sequence[str]], bool]
@@ -63,13 +65,16 @@ def _nothing_is(name: str, value: str, path: Sequence[str]) -> bool:
 class Rules:
     """What takes no part: secrets by the names of parameters and of fields in bodies, in lower case, and more.
 
-    ``harmless`` is the dialect's word on a parameter, ``ignored`` the user's.
+    ``harmless`` is the dialect's word on a parameter, ``ignored`` the user's. ``bound`` are
+    patterns of header fields that must be equal, ``secret_headers`` those that never are.
     """
 
     secret_parameters: frozenset[str] = frozenset()
     secret_fields: frozenset[str] = frozenset()
     harmless: Harmless = _nothing_is
     ignored: Ignored = NOTHING
+    secret_headers: frozenset[str] = frozenset()
+    bound: tuple[str, ...] = ()
 
     def key(self, asked: Asked) -> RequestKey:
         """The request without what takes no part."""
@@ -77,7 +82,16 @@ class Rules:
         kept = sorted(pair for pair in decode_pairs(asked.query) if self._takes_part(*pair, path))
         content_type = next((value for name, value in asked.headers if name.lower() == b"content-type"), b"")
         body = canonical(asked.body, content_type, secrets=self.secret_fields, ignored=self.ignored.json)
-        return RequestKey(asked.method.upper(), path, tuple(kept), body)
+        return RequestKey(
+            asked.method.upper(), path, tuple(kept), body, fields_of(asked.headers, self._binds)
+        )
+
+    def chooses(self, header: str) -> bool:
+        """Whether a header field may choose among recordings of one request."""
+        return header not in CREDENTIALS | self.secret_headers and not self.ignored.has_header(header)
+
+    def _binds(self, header: str) -> bool:
+        return any(fnmatchcase(header, each) for each in self.bound) and self.chooses(header)
 
     def _takes_part(self, name: str, value: str, path: Sequence[str]) -> bool:
         return not (
@@ -88,12 +102,18 @@ class Rules:
 
 
 class RequestKey(NamedTuple):
-    """Two requests are the same if their keys are equal: decoded, in an order of its own."""
+    """Two requests are the same if their keys are equal: decoded, in an order of its own.
+
+    ``bound`` are header fields that the user wants equal; ``fields`` those that choose among
+    recordings of one request (see `variants`).
+    """
 
     method: str
     path: tuple[str, ...]
     query: Pairs
     body: Canonical = b""
+    bound: Pairs = ()
+    fields: Pairs = ()
 
     @property
     def has_blanks(self) -> bool:
@@ -107,6 +127,7 @@ class RequestKey(NamedTuple):
             and text_fits(self.path, asked.path)
             and not any(difference(self.query, asked.query))
             and text_fits(self.body, asked.body)
+            and text_fits(self.bound, asked.bound)
         )
 
 

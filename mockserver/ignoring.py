@@ -60,6 +60,9 @@ class Ignored:
 
 NOTHING: Final = Ignored()
 
+CREDENTIALS: Final = frozenset(("authorization", "proxy-authorization", "cookie"))
+"""Header fields that are never compared: what was recorded of them is redacted."""
+
 
 def parse_ignored(given: Iterable[str]) -> Ignored:
     """From ``KIND:NAME`` texts; `UsageError` for one that is none."""
@@ -74,6 +77,23 @@ def parse_ignored(given: Iterable[str]) -> Ignored:
         headers=tuple(name.lower() for name in found["header"]),
         json=tuple(map(parse_path, found["json"])),
     )
+
+
+def parse_matched(given: Iterable[str]) -> tuple[str, ...]:
+    """Patterns of header fields, in lower case, from ``header:NAME`` texts; `UsageError` for what is none."""
+    names = []
+    for text in given:
+        kind, _, name = text.partition(":")
+        if kind != "header" or not name:
+            raise UsageError(
+                f"match wants header:NAME, not {text!r}; method, path, query and body are equal anyway"
+            )
+        if name.lower() in CREDENTIALS:
+            raise UsageError(
+                f"match cannot have header:{name}: credentials are redacted when they are recorded"
+            )
+        names.append(name.lower())
+    return tuple(names)
 
 
 def parse_path(text: str) -> tuple[Step, ...]:

@@ -24,7 +24,7 @@ def metrics_of(stage: Stage, desk: RestDesk) -> list[Family]:
         counter("tickdeck_player_missteps_total", "What clients did wrong.", sent.missteps_made),
         counter(
             "tickdeck_player_requests_total",
-            "REST requests, by what became of them; missed: not on the cassette.",
+            "REST requests, by what became of them; variant: recorded with other fields; missed: not on the cassette.",
             desk.counts,
             label="outcome",
         ),

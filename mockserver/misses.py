@@ -9,16 +9,18 @@ from typing import Final
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.mockserver.asked import Difference, RequestKey, difference, text_fits
+from tickdeck.mockserver.fields import told
 from tickdeck.mockserver.ignoring import parameter_rule
 from tickdeck.mockserver.repeats import Recordings
-from tickdeck.mockserver.targets import show_pair, show_path
+from tickdeck.mockserver.targets import Pairs, show_pair, show_path
+from tickdeck.mockserver.variants import Variants
 
 LEFT_ASIDE: Final = "; to leave it aside: "
 """Between what is the matter and what could be written to be rid of it."""
 
 _SHOWN: Final = 300
 
-Known = Mapping[tuple[str, ...], Mapping[str, Sequence[Recordings]]]
+Known = Mapping[tuple[str, ...], Mapping[str, Sequence[Variants]]]
 """All recordings by path and method."""
 
 
@@ -52,9 +54,19 @@ def miss(known: Known, asked: RequestKey) -> Miss:
     found = methods.get(asked.method) or (methods.get("GET") if asked.method == "HEAD" else None)
     if found is None:
         other = next(iter(methods.values()))[0]
-        return Miss(f"{fact}; nearest: {other.key.method} of the same path", other.entries[0])
-    nearest = min(found, key=lambda recordings: _distance(recordings.key, asked))
+        return Miss(f"{fact}; nearest: {other.key.method} of the same path", other.first)
+    nearest = min(found, key=lambda variants: _distance(variants.key, asked))
     return _other_question(fact, nearest, asked)
+
+
+def miss_by_fields(found: Variants, asked: RequestKey, fields: Pairs) -> Miss:
+    """Why no recording of a request answers it: all were made with other header fields, and are no whole answers."""
+    made = told(found.groups[0].key.fields, fields)
+    own = told(fields, ())
+    return Miss(
+        f"no recording of {show(asked)}{' ' if own else ''}{own}; nearest: the same request {made}",
+        found.first,
+    )
 
 
 def asked_too_often(found: Recordings) -> Miss:
@@ -74,26 +86,30 @@ def show(key: RequestKey) -> str:
     return _clip(f"{key.method} {show_path(key.path)}{'?' if pairs else ''}{pairs}")
 
 
-def _distance(recorded: RequestKey, asked: RequestKey) -> tuple[int, bool]:
+def _distance(recorded: RequestKey, asked: RequestKey) -> tuple[int, bool, bool]:
     lacking, surplus = difference(recorded.query, asked.query)
-    return len(lacking) + len(surplus), not text_fits(recorded.body, asked.body)
-
-
-def _other_question(fact: str, nearest: Recordings, asked: RequestKey) -> Miss:
-    differs = difference(nearest.key.query, asked.query)
-    if not text_fits(nearest.key.body, asked.body):
-        said = _differences(differs)
-        return Miss(f"{fact}; nearest: {_same_path(said)} another body", nearest.entries[0])
-    names = dict.fromkeys(name for name, _ in differs.surplus) if not differs.lacking else ()
-    return Miss(
-        f"{fact}; nearest: the same path {_differences(differs)}",
-        nearest.entries[0],
-        tuple(map(parameter_rule, names)),
+    return (
+        len(lacking) + len(surplus),
+        not text_fits(recorded.body, asked.body),
+        not text_fits(recorded.bound, asked.bound),
     )
 
 
-def _same_path(said: str) -> str:
-    return f"the same path {said} and with" if said else "the same request with"
+def _other_question(fact: str, nearest: Variants, asked: RequestKey) -> Miss:
+    recorded = nearest.key
+    differs = difference(recorded.query, asked.query)
+    said = [_differences(differs)]
+    if not text_fits(recorded.body, asked.body):
+        said.append("with another body")
+    if not text_fits(recorded.bound, asked.bound):
+        said.append(told(recorded.bound, asked.bound))
+    only_surplus = differs.surplus and not differs.lacking and len(said) == 1
+    names = dict.fromkeys(name for name, _ in differs.surplus) if only_surplus else ()
+    return Miss(
+        f"{fact}; nearest: the same {'path' if said[0] else 'request'} {' and '.join(filter(None, said))}",
+        nearest.first,
+        tuple(map(parameter_rule, names)),
+    )
 
 
 def _differences(differs: Difference) -> str:
@@ -114,8 +130,8 @@ def _other_path(known: Known, fact: str, path: tuple[str, ...]) -> Miss:
     nearest = max(known, key=lambda other: _likeness(path, other))
     if _likeness(path, nearest)[0] == 0:
         return Miss(f"{fact}; nothing recorded is near it")
-    recordings = next(iter(known[nearest].values()))[0]
-    return Miss(f"{fact}; nearest: {show(recordings.key)}", recordings.entries[0])
+    variants = next(iter(known[nearest].values()))[0]
+    return Miss(f"{fact}; nearest: {show(variants.key)}", variants.first)
 
 
 def _likeness(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[int, bool, int]:

@@ -22,7 +22,7 @@ from tickdeck.mockserver.choices import (
     StartOn,
     TimelineOf,
 )
-from tickdeck.mockserver.ignoring import NOTHING, Ignored, parse_ignored
+from tickdeck.mockserver.ignoring import NOTHING, Ignored, parse_ignored, parse_matched
 from tickdeck.mockserver.moments import Moment, parse_moment
 from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
 from tickdeck.mockserver.repeats import Repeats
@@ -40,7 +40,7 @@ class PlayOptions:
     ``begin`` and ``end`` cut a window out of the tape; ``idle_cap_ns`` is the longest
     stretch of tape without a frame that is waited out. ``repeats`` of ``None`` is
     by-time while the tape has a pace, in-order at max. ``ignored`` is what of a request takes no
-    part in finding its recording. ``good_keys`` of ``None`` lets
+    part in finding its recording, ``matched`` the header fields that do. ``good_keys`` of ``None`` lets
     any non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the
     sockets of one key and market. ``stubs`` maps ``GET /path`` to a file or to the
     bytes of a body. ``token`` is what the control asks for. ``journal`` is the cassette that
@@ -60,6 +60,7 @@ class PlayOptions:
     time_shift: TimeShift | None = None
     repeats: Repeats | None = None
     ignored: Ignored = NOTHING
+    matched: tuple[str, ...] = ()
     stubs: Mapping[str, str | bytes] = field(default_factory=dict)
     profile: str | None = None
     good_keys: frozenset[str] | None = None
@@ -113,6 +114,7 @@ class OptionWords(TypedDict, total=False):
     time_shift: str | None
     repeats: str | None
     ignore: str | Iterable[str]
+    match: str | Iterable[str]
     stubs: Mapping[str, str | bytes]
     profile: str | None
     keys: Iterable[str] | None
@@ -155,6 +157,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         time_shift=None if shift is None else parse_time_shift(shift, speed=speed),
         repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
         ignored=parse_ignored(_names("ignore", words.get("ignore", ()))),
+        matched=parse_matched(_names("match", words.get("match", ()))),
         stubs=dict(words.get("stubs", {})),
         profile=words.get("profile"),
         good_keys=None if keys is None else frozenset(_names("keys", keys)),

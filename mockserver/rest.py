@@ -8,14 +8,13 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tickdeck.cassette.records import Interaction
 from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
-from tickdeck.mockserver.shelf import Shelf
+from tickdeck.mockserver.shelf import Found, Shelf
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubs import Stubs
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
@@ -40,6 +39,8 @@ class RestDesk:
             secret_fields=stage.dialect.places.body_fields,
             harmless=stage.dialect.is_harmless,
             ignored=stage.options.ignored,
+            secret_headers=stage.dialect.places.headers,
+            bound=stage.options.matched,
         )
         self._shelf = Shelf(stage.cassette.interactions(), rules=rules, zero_ns=stage.tapes.zero_ns)
         self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
@@ -53,6 +54,7 @@ class RestDesk:
         self.misses: list[dict[str, object]] = []
         self._missed = 0
         self._served = 0
+        self._variants = 0
         self._refused = 0
         self._stubbed = 0
 
@@ -80,18 +82,22 @@ class RestDesk:
             surplus = {"ignore": list(found.surplus)} if found.surplus else {}
             self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence, **surplus)])
             return _refuse(not_recorded(found.sentence))
-        self._served += 1
+        if found.variant:
+            self._variants += 1
+        else:
+            self._served += 1
         self._stage.fix_time()
         shifter = self._stage.shifter
         answer = answer_of(
-            found,
+            found.interaction,
             mover=None if shifter is None else shifter.mover,
             method=request.method,
             accept_encoding=request.headers.get("Accept-Encoding"),
             origins=Origins(self._origins, own=own),
         )
-        trouble = {"trouble": answer.trouble} if answer.trouble else {}
-        self._stage.note([self._entry("request", asked, timeline, status=answer.status, **trouble)])
+        said = {"trouble": answer.trouble, "variant": found.variant}
+        parts = {name: words for name, words in said.items() if words}
+        self._stage.note([self._entry("request", asked, timeline, status=answer.status, **parts)])
         return await self._send(request, answer)
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
@@ -113,6 +119,7 @@ class RestDesk:
         """How many requests came to what."""
         return {
             "served": self._served,
+            "variant": self._variants,
             "stubbed": self._stubbed,
             "refused": self._refused,
             "missed": self._missed,
@@ -138,7 +145,7 @@ class RestDesk:
         }
         return {**row, "ignore": list(miss.surplus)} if miss.surplus else row
 
-    def _find(self, asked: Asked, timeline: Timeline) -> Interaction | Miss:
+    def _find(self, asked: Asked, timeline: Timeline) -> Found | Miss:
         return self._shelf.find(
             asked,
             repeats=self._stage.options.effective_repeats,

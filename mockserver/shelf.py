@@ -1,9 +1,9 @@
 """The recorded REST interactions, ready to be asked.
 
 A recording answers the request that it is a recording of, and no other: `asked` says
-what of a request decides that, `repeats` which of several recordings of one request
-is due, `misses` what is said where there is none. The shelf itself remembers only what
-was never served, for the report.
+what of a request decides that, `variants` which of several recordings of one request
+were made as it is asked, `repeats` which of those is due, `misses` what is said where
+there is none. The shelf itself remembers only what was never served, for the report.
 
 An interaction whose response never began has no answer to give and is left off the
 shelf. One that broke off later is served with what came (`Answer.complete` says so).
@@ -13,14 +13,22 @@ Recorded refusals (401, 404, 429 ...) are answers like others.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.mockserver.asked import Asked, RequestKey, Rules
-from tickdeck.mockserver.misses import Miss, asked_too_often, miss
-from tickdeck.mockserver.repeats import Recordings, Repeats, Visits, choose
+from tickdeck.mockserver.misses import Miss, asked_too_often, miss, miss_by_fields
+from tickdeck.mockserver.repeats import Repeats, Visits, choose
+from tickdeck.mockserver.variants import Variants
 
 _FIRST_FINAL_STATUS: Final = 200
+
+
+class Found(NamedTuple):
+    """What answers. ``variant`` says which header fields it was made with that the request has not, or is empty."""
+
+    interaction: Interaction
+    variant: str = ""
 
 
 class Shelf:
@@ -35,18 +43,20 @@ class Shelf:
             if interaction.status >= _FIRST_FINAL_STATUS:
                 self._all[interaction.seq] = interaction
                 grouped.setdefault(rules.key(Asked.recorded(interaction)), []).append(interaction)
-        self._recordings = {key: Recordings.of(key, entries) for key, entries in grouped.items()}
-        self._with_blanks = [each for each in self._recordings.values() if each.key.has_blanks]
-        self._by_path: dict[tuple[str, ...], dict[str, list[Recordings]]] = {}
-        for key, recordings in self._recordings.items():
-            self._by_path.setdefault(key.path, {}).setdefault(key.method, []).append(recordings)
+        self._variants = {
+            key: Variants.of(key, entries, chooses=rules.chooses) for key, entries in grouped.items()
+        }
+        self._with_blanks = [each for each in self._variants.values() if each.key.has_blanks]
+        self._by_path: dict[tuple[str, ...], dict[str, list[Variants]]] = {}
+        for key, variants in self._variants.items():
+            self._by_path.setdefault(key.path, {}).setdefault(key.method, []).append(variants)
         self.reset()
 
     def reset(self) -> None:
         """As if nothing had been served yet."""
         self._unplayed = dict(self._all)
 
-    def look_up(self, asked: Asked) -> Recordings | None:
+    def look_up(self, asked: Asked) -> Variants | None:
         """All recordings of a request; those of GET for a HEAD that was not recorded."""
         key = self._rules.key(asked)
         found = self._look_up(key)
@@ -54,23 +64,27 @@ class Shelf:
             return self._look_up(key._replace(method="GET"))
         return found
 
-    def find(self, asked: Asked, *, repeats: Repeats, position_ns: int, visits: Visits) -> Interaction | Miss:
+    def find(self, asked: Asked, *, repeats: Repeats, position_ns: int, visits: Visits) -> Found | Miss:
         """The recording that answers, noted in ``visits``; or a `Miss`, which changes nothing."""
         found = self.look_up(asked)
         if found is None:
             return miss(self._by_path, self._rules.key(asked))
-        chosen = choose(found, repeats, offset_ns=position_ns + self._zero_ns, visits=visits)
+        choice = found.choose(asked)
+        if choice is None:
+            return miss_by_fields(found, self._rules.key(asked), found.fields(asked))
+        offset_ns = position_ns + self._zero_ns
+        chosen = choose(choice.recordings, repeats, offset_ns=offset_ns, visits=visits)
         if chosen is None:
-            return asked_too_often(found)
+            return asked_too_often(choice.recordings)
         self._unplayed.pop(chosen.seq, None)
-        return chosen
+        return Found(chosen, choice.variant)
 
     def unplayed(self) -> tuple[Interaction, ...]:
         """What was never served, in order of recording."""
         return tuple(self._unplayed.values())
 
-    def _look_up(self, key: RequestKey) -> Recordings | None:
-        found = self._recordings.get(key)
+    def _look_up(self, key: RequestKey) -> Variants | None:
+        found = self._variants.get(key)
         if found is None and self._with_blanks:
             return next((each for each in self._with_blanks if each.key.fits(key)), None)
         return found

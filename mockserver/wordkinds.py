@@ -66,6 +66,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "idle_cap": _SECONDS,
     "time_shift": _TEXT,
     "ignore": _TEXTS,
+    "match": _TEXTS,
     "stubs": _STUBS,
     "profile": _TEXT,
     "keys": _TEXTS,

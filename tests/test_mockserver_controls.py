@@ -328,7 +328,13 @@ def test_a_stub_answers_until_it_is_lifted(tape: Cassette) -> None:
         assert get("/v9/new") == (b"<p>", "text/html")
         market.stub("GET /v2/a", clear=True)
         assert get("/v2/a")[0] == b'{"recorded":true}'
-        assert market.report()["requests"] == {"served": 1, "stubbed": 2, "refused": 0, "missed": 0}
+        assert market.report()["requests"] == {
+            "served": 1,
+            "variant": 0,
+            "stubbed": 2,
+            "refused": 0,
+            "missed": 0,
+        }
 
 
 @pytest.mark.parametrize("body", [{"a": {1}}, {"a": float("nan")}, object(), "\ud800", {"a": "\ud800"}])

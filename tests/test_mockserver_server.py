@@ -321,7 +321,13 @@ def test_rest_is_answered_with_the_next_page_on_this_server(tape: Cassette) -> N
         status, body = fetch(market.http_url + "/v2/a?limit=2&apiKey=k")
         assert (status, body) == (200, {"next_url": market.http_url + "/v2/b?cursor=x"})
         assert fetch(market.http_url + "/v2/a?limit=2", Authorization="Bearer k")[0] == 200
-        assert market.report()["requests"] == {"served": 2, "stubbed": 0, "refused": 0, "missed": 0}
+        assert market.report()["requests"] == {
+            "served": 2,
+            "variant": 0,
+            "stubbed": 0,
+            "refused": 0,
+            "missed": 0,
+        }
 
 
 def test_rest_turns_bad_keys_away_in_the_services_words(tape: Cassette) -> None:
@@ -434,7 +440,13 @@ async def test_a_key_used_for_rest_alone_does_not_keep_a_run_from_being_done(tap
     async with Player(tape, options_of(speed="max")) as player:
         await asyncio.to_thread(listen, player)
         await asyncio.wait_for(player.waits.done(), 10)
-        assert player.report()["requests"] == {"served": 1, "stubbed": 0, "refused": 0, "missed": 0}
+        assert player.report()["requests"] == {
+            "served": 1,
+            "variant": 0,
+            "stubbed": 0,
+            "refused": 0,
+            "missed": 0,
+        }
 
 
 def test_a_client_that_comes_the_moment_another_hung_up_finds_the_tape_anew(tape: Cassette) -> None:

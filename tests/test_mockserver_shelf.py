@@ -14,7 +14,7 @@ from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.ignoring import parse_ignored
 from tickdeck.mockserver.misses import Miss
 from tickdeck.mockserver.repeats import Repeats, Visits
-from tickdeck.mockserver.shelf import Shelf
+from tickdeck.mockserver.shelf import Found, Shelf
 
 SECRETS = frozenset({"apikey", "key_id"})
 FIELDS = frozenset({"apikey", "password"})
@@ -65,17 +65,17 @@ def ask(
     visits: Visits | None = None,
     body: bytes = b"",
     headers: HeaderPairs = (),
-) -> Interaction | Miss:
+) -> Found | Miss:
     asked = Asked.of(method, target, headers=headers, body=body)
     return shelf.find(asked, repeats=repeats, position_ns=position_ns, visits=visits or Visits())
 
 
-def found(answer: Interaction | Miss) -> int:
-    assert isinstance(answer, Interaction), answer
-    return answer.seq
+def found(answer: Found | Miss) -> int:
+    assert isinstance(answer, Found), answer
+    return answer.interaction.seq
 
 
-def missed(answer: Interaction | Miss) -> str:
+def missed(answer: Found | Miss) -> str:
     assert isinstance(answer, Miss), answer
     return answer.sentence
 
@@ -157,7 +157,7 @@ def posted(seq: int, body: bytes, headers: HeaderPairs = JSON) -> Interaction:
     return recorded(seq, "/orders", method="POST", body=body, headers=headers)
 
 
-def post(shelf: Shelf, body: bytes, headers: HeaderPairs = JSON) -> Interaction | Miss:
+def post(shelf: Shelf, body: bytes, headers: HeaderPairs = JSON) -> Found | Miss:
     return ask(shelf, "/orders", method="POST", body=body, headers=headers)
 
 
@@ -457,4 +457,4 @@ def test_a_request_finds_its_recording_in_any_order_and_nothing_else_does(
     answer = shelf.find(
         Asked("GET", "/t", tuple(mixed)), repeats=Repeats.BY_TIME, position_ns=0, visits=Visits()
     )
-    assert isinstance(answer, Interaction) is is_same
+    assert isinstance(answer, Found) is is_same

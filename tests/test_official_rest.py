@@ -83,7 +83,7 @@ def test_aggregates_are_followed_over_their_pages_on_this_server(
     assert [(each.close, each.timestamp) for each in bars] == [(75.0875, 1), (74.3575, 2), (74.95, 3)]
     assert json.loads(raw.data)["next_url"] == market.http_url + SECOND
     assert raw.headers.get("Content-Encoding") == ("gzip" if is_compressed else None)
-    assert report["requests"] == {"served": 3, "stubbed": 0, "refused": 0, "missed": 0}
+    assert report["requests"] == {"served": 3, "variant": 0, "stubbed": 0, "refused": 0, "missed": 0}
     assert report["unplayed"] == []
 
 
@@ -149,7 +149,7 @@ def test_what_was_never_recorded_is_not_found_and_the_nearest_is_named(
     said = json.loads(str(caught.value))
     sentence = "no recording of GET /v3/trades/AAPL?limit=50; nearest: the same path with limit=10"
     assert (said["status"], said["message"]) == ("NOT_FOUND", sentence)
-    assert report["requests"] == {"served": 0, "stubbed": 0, "refused": 0, "missed": 1}
+    assert report["requests"] == {"served": 0, "variant": 0, "stubbed": 0, "refused": 0, "missed": 1}
 
 
 def test_paging_ends_where_the_recording_does(vendor: ModuleType, make: Make, story: Any) -> None:
@@ -254,4 +254,4 @@ def test_recorded_refusals_are_answers_like_others(vendor: ModuleType, morning: 
         report: Any = market.report()
     statuses = [entry.parts["status"] for entry in market.journal if entry.kind == "request"]
     assert statuses == [401, 404, 429, 429, 429, 429]
-    assert report["requests"] == {"served": 6, "stubbed": 0, "refused": 0, "missed": 0}
+    assert report["requests"] == {"served": 6, "variant": 0, "stubbed": 0, "refused": 0, "missed": 0}
