@@ -88,12 +88,17 @@ def parse_matched(given: Iterable[str]) -> tuple[str, ...]:
             raise UsageError(
                 f"match wants header:NAME, not {text!r}; method, path, query and body are equal anyway"
             )
-        if name.lower() in CREDENTIALS:
-            raise UsageError(
-                f"match cannot have header:{name}: credentials are redacted when they are recorded"
-            )
         names.append(name.lower())
+    refuse_secrets(names, CREDENTIALS)
     return tuple(names)
+
+
+def refuse_secrets(matched: Iterable[str], secrets: frozenset[str]) -> None:
+    """`UsageError` where a field that must be equal is one whose recorded value is redacted."""
+    if found := sorted(secrets.intersection(matched)):
+        raise UsageError(
+            f"match cannot have header:{found[0]}: credentials are redacted when they are recorded"
+        )
 
 
 def parse_path(text: str) -> tuple[Step, ...]:

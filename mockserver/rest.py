@@ -12,6 +12,7 @@ from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
+from tickdeck.mockserver.ignoring import refuse_secrets
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
 from tickdeck.mockserver.shelf import Found, Shelf
@@ -34,6 +35,7 @@ class RestDesk:
         self.stubs = stubs
         self._stage = stage
         self._secret = stage.dialect.places.query_parameters
+        refuse_secrets(stage.options.matched, stage.dialect.places.headers)
         rules = Rules(
             secret_parameters=self._secret,
             secret_fields=stage.dialect.places.body_fields,

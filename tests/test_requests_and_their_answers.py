@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pytest
 import requests
 
+from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Header, HeaderPairs, Interaction, Record
@@ -125,6 +126,12 @@ def test_a_field_can_be_made_binding(make: Make) -> None:
     with MockServer(tape, match=["header:X-Plan"]) as market:
         assert ask(market, "/f", fields={"x-plan": "gold"}) == (200, b"gold")
         assert ask(market, "/f", fields={"x-plan": "none"})[0] == 404
+
+
+def test_a_credential_of_the_dialect_cannot_be_made_binding(make: Make) -> None:
+    server = MockServer(make([answer(0, "/f", b"")]), match="header:APCA-API-KEY-ID")
+    with pytest.raises(UsageError, match="cannot have header:apca-api-key-id: credentials are"), server:
+        pass
 
 
 def test_what_was_redacted_answers_a_live_secret(tmp_path: Path) -> None:
