@@ -9,7 +9,6 @@ until it is whole. Sealing gives it its name without replacing anything.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tickdeck.cassette.records import Header, Record
 from tickdeck.cassette.spool import SYNC_SECONDS, OpenSegment, Spool
 from tickdeck.cassette.survey import Survey
 from tickdeck.cassette.writer import Binder, Cut, Encoder, Scrubber
+from tickdeck.watch.realtime import REAL
 
 
 def indexer_of(dialect: str) -> Indexer:
@@ -103,7 +103,7 @@ class Recording:
         opening = encoder.opening()
         descriptor = begin(target, unsealed, opening, replace=replace, disk=disk)
         binder = Binder(encoder.header, indexer=indexer, position=len(opening), level=level)
-        spool = Spool(unsealed, descriptor, binder=binder, disk=disk, monotonic=time.monotonic, sync_s=sync_s)
+        spool = Spool(unsealed, descriptor, binder=binder, disk=disk, monotonic=REAL.monotonic, sync_s=sync_s)
         return cls(target, encoder, spool, disk=disk, write_ahead=write_ahead, replace=replace)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tickdeck.mockserver.playhead import parse_speed
 from tickdeck.mockserver.server import Player
 from tickdeck.recorder.notices import Listening, Notice
 from tickdeck.recorder.run import Options, Recorder
+from tickdeck.watch.realtime import REAL
 
 SAMPLE: Final = "minute-turns.cassette"
 SPEEDS: Final = ("1", "10", "max")
@@ -94,9 +94,9 @@ async def _play(cassette: Cassette, speed: str) -> Take:
 
 
 async def _timed(http_url: str, ws_url: str) -> tuple[int, Seen]:
-    before = time.monotonic_ns()
+    before = REAL.monotonic_ns()
     seen = await trade(http_url, ws_url)
-    return time.monotonic_ns() - before, seen
+    return REAL.monotonic_ns() - before, seen
 
 
 def _digest(player: Player) -> str:

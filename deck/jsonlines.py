@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from tickdeck import output
 from tickdeck.watch import printable
+from tickdeck.watch.realtime import REAL
 from tickdeck.words import utc
 
 VERSION: Final = 1
@@ -22,7 +22,7 @@ class JsonLines:
 
     def tell(self, line: Mapping[str, object]) -> None:
         """One line, stamped with the present time in UTC."""
-        stamped = {"kind": line["kind"], "v": VERSION, "time": utc(time.time_ns()), **line}
+        stamped = {"kind": line["kind"], "v": VERSION, "time": utc(REAL.wall_ns()), **line}
         self._show(printable.json_line(stamped))
 
 

@@ -1,7 +1,8 @@
 """The pytest plugin: the marker ``cassette`` and the fixtures ``market``, ``market_env`` and ``market_options``.
 
 It is loaded wherever tickdeck is installed, so it imports nothing of ours before a
-fixture is used, and nothing happens in a test that does not ask for one.
+fixture is used but the machine's clocks, which no test has touched yet, and nothing
+happens in a test that does not ask for one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+import tickdeck.watch.realtime  # noqa: F401 - while the clocks are the machine's
 
 if TYPE_CHECKING:
     from tickdeck.testing.recordings import RecordRun

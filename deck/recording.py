@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -21,6 +20,7 @@ from tickdeck.recorder.rotation import Limits
 from tickdeck.recorder.run import Options, Recorder
 from tickdeck.signals import Signals
 from tickdeck.values import next_time_of_day, parse_address
+from tickdeck.watch.realtime import REAL
 from tickdeck.words import zone_of
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8421"
@@ -89,7 +89,7 @@ def _limits(flags: Mapping[str, Any]) -> Limits:
 
 
 def _until(text: str | None, market: str) -> int | None:
-    return None if text is None else next_time_of_day(text, zone_of(market), now_ns=time.time_ns())
+    return None if text is None else next_time_of_day(text, zone_of(market), now_ns=REAL.wall_ns())
 
 
 def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> int:

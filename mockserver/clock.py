@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
 
 from tickdeck.mockserver.waker import Alarm, Waker
+from tickdeck.watch.realtime import REAL
+
+
+class Turn:
+    """Awaited, a turn of the loop: what ``asyncio.sleep(0)`` is, which a bot's test may have replaced."""
+
+    def __await__(self) -> Generator[None]:
+        yield
 
 
 class Clock:
-    """Nanoseconds of the monotonic clock, and alarms on the running loop."""
+    """Nanoseconds of the machine's monotonic clock, and alarms on the running loop.
+
+    The loop may be the user's, with the clock of a test: deadlines are never left to it.
+    """
 
     def __init__(self, waker: Waker | None = None) -> None:
         self._waker = waker or Waker()
@@ -18,10 +31,14 @@ class Clock:
 
     def now_ns(self) -> int:
         """Nanoseconds since some fixed moment; never steps back."""
-        return time.monotonic_ns()
+        return REAL.monotonic_ns()
 
     def wall_ns(self) -> int:
         """Nanoseconds since 1970, UTC: for people, never for deadlines."""
+        return REAL.wall_ns()
+
+    def program_wall_ns(self) -> int:
+        """The same as the program sees it, whose test may have frozen or moved it: where "today" is the bot's."""
         return time.time_ns()
 
     def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
@@ -32,9 +49,28 @@ class Clock:
         """Call back after everybody else had a turn."""
         self._loop.call_soon(callback)
 
+    @asynccontextmanager
+    async def within(self, span_ns: int) -> AsyncIterator[None]:
+        """TimeoutError once the span has passed."""
+        async with asyncio.timeout(None) as limit:
+            alarm = self.call_at(self.now_ns() + span_ns, lambda: limit.reschedule(-math.inf))
+            try:
+                yield
+            finally:
+                alarm.cancel()
+
+    async def sleep(self, span_ns: int) -> None:
+        """Return once the span has passed."""
+        passed: asyncio.Future[None] = self._loop.create_future()
+        alarm = self.call_at(self.now_ns() + span_ns, lambda: passed.done() or passed.set_result(None))
+        try:
+            await passed
+        finally:
+            alarm.cancel()
+
     async def breathe(self) -> None:
         """Let the others run."""
-        await asyncio.sleep(0)  # noqa: TID251 - no duration: a turn of the loop
+        await Turn()
 
     def close(self) -> None:
         """Forget every alarm."""

@@ -17,6 +17,7 @@ from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.mockserver import routes
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.controls import Controls, WaitTimeoutError
+from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.routes import Route
 from tickdeck.mockserver.steering import NotNowError
 from tickdeck.mockserver.telling import Line, utc
@@ -74,7 +75,7 @@ class ControlDesk:
         return await self._carry_out(route, request)
 
     async def _carry_out(self, route: Route, request: web.BaseRequest) -> web.Response:
-        body = await _body_of(request) if route.method == "POST" else b""
+        body = await _body_of(request, self._clock) if route.method == "POST" else b""
         if isinstance(body, Refused):
             return self._refuse(body)
         try:
@@ -131,14 +132,14 @@ def _text(answer: str) -> web.Response:
     return web.Response(body=answer.encode(), headers=headers)
 
 
-async def _body_of(request: web.BaseRequest) -> bytes | Refused:
+async def _body_of(request: web.BaseRequest, clock: Clock) -> bytes | Refused:
     """The whole body, or why it is not taken."""
     too_long = Refused(413, f"the body is longer than {LONGEST_BODY} bytes")
     if (request.content_length or 0) > LONGEST_BODY:
         return too_long
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with clock.within(BODY_SECONDS * SECOND):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > LONGEST_BODY:

@@ -22,6 +22,7 @@ from tickdeck.mockserver.choices import StartOn
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.meters import metrics_of
 from tickdeck.mockserver.moments import parse_duration, parse_moment
+from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.playhead import REAL_TIME, parse_speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
@@ -41,6 +42,9 @@ MOST_FRAMES: Final = 10_000
 
 MOST_NAMED: Final = 20
 """Channels that an error names."""
+
+LONGEST_S: Final = 1e9
+"""A wait that is said to be longer, or endless, is as long as this: thirty years."""
 
 NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
 """Close codes that stand for something, and are never in a close frame (RFC 6455 7.4.1)."""
@@ -190,7 +194,8 @@ class Controls:
         try:
             self._stage.end_all(Ending(GOING_AWAY))
             try:
-                await asyncio.wait_for(self._waits.left(), 1.0)
+                async with self._stage.clock.within(SECOND):
+                    await self._waits.left()
             except TimeoutError:
                 for connection in list(self._stage.connections.values()):
                     connection.cut_off()
@@ -225,7 +230,7 @@ class Controls:
             raise UsageError(f"waiting for {what} takes {'a' if what in about else 'no'} channel")
         wait, words = {**kinds, **about}[what]
         try:
-            async with asyncio.timeout(timeout):
+            async with self._stage.clock.within(int(min(timeout, LONGEST_S) * SECOND)):
                 await wait()
         except TimeoutError:
             raise WaitTimeoutError(

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import json
 import ssl
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -27,15 +26,17 @@ from tickdeck.mockserver.happenings import (
     assert_requested,
     assert_subscribed,
 )
+from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.server import Player
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.views import ClientView, Moved, State
+from tickdeck.mockserver.waits import STOPPED
+from tickdeck.watch.realtime import REAL
 
 LOOK_EVERY_S: Final = 0.005
 """How often the predicate of `wait_until` is asked."""
 
 TEST_KEY: Final = "test"
-_STOPPED: Final = "the server was stopped meanwhile"
 
 Result = TypeVar("Result")
 
@@ -317,13 +318,17 @@ class AsyncMarket(Market):
     async def wait_until(self, predicate: Callable[[], object], *, timeout: float = 30) -> None:
         """Until ``predicate()`` is true; `WaitTimeoutError` with where things stood."""
         self._need_running()
-        give_up = time.monotonic() + timeout
+        give_up = REAL.monotonic() + timeout
         while not await _value(predicate()):
             self._set_time()
             self._look_for_failure()
-            if time.monotonic() >= give_up:
+            if REAL.monotonic() >= give_up:
                 raise WaitTimeoutError(self._in_vain(predicate, timeout))
-            await asyncio.sleep(LOOK_EVERY_S)  # noqa: TID251 - nobody says when a program's own state changes
+            await self._pause()  # nobody says when a program's own state changes
+
+    async def _pause(self) -> None:
+        """A moment of the machine's own time: the test may have frozen that of its loop."""
+        await self._player.stage.clock.sleep(round(LOOK_EVERY_S * SECOND))
 
     async def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         self._need_running()
@@ -359,7 +364,7 @@ class _InItsThread(Market):
         try:
             return future.result()
         except CancelledError:
-            raise UsageError(_STOPPED) from None
+            raise UsageError(STOPPED) from None
         except BaseException:
             future.cancel()
             raise
@@ -377,6 +382,9 @@ class AwaitedMarket(_InItsThread, AsyncMarket):
         """As if the server had just started: clients are closed with 1001, all told and counted is forgotten."""
         return await self._awaited(self._controls.reset)
 
+    async def _pause(self) -> None:
+        await self._awaited(super()._pause)
+
     async def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         await self._awaited(lambda: self._controls.wait(what, channel=channel, n=n, timeout=timeout))
         self._set_time()
@@ -387,7 +395,7 @@ class AwaitedMarket(_InItsThread, AsyncMarket):
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if future.cancelled() and not _is_cancelled():
-                raise UsageError(_STOPPED) from None
+                raise UsageError(STOPPED) from None
             raise
 
 
@@ -429,13 +437,13 @@ class PlainMarket(_InItsThread):
     def wait_until(self, predicate: Callable[[], object], *, timeout: float = 30) -> None:
         """Until ``predicate()`` is true; `WaitTimeoutError` with where things stood."""
         self._need_running()
-        give_up = time.monotonic() + timeout
+        give_up = REAL.monotonic() + timeout
         while not predicate():
             self._set_time()
             self._look_for_failure()
-            if time.monotonic() >= give_up:
+            if REAL.monotonic() >= give_up:
                 raise WaitTimeoutError(self._in_vain(predicate, timeout))
-            time.sleep(LOOK_EVERY_S)
+            REAL.sleep(LOOK_EVERY_S)
 
     def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         self._await(lambda: self._controls.wait(what, channel=channel, n=n, timeout=timeout))

@@ -6,7 +6,6 @@ decided on floor 0; what happens is told, line by line, to whoever gave ``tell``
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
@@ -20,13 +19,14 @@ from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.gateway.identity import HERE, Identity, hosts_of, identity_of
+from tickdeck.mockserver.clock import Turn
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.journal import Journal
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
 from tickdeck.mockserver.minutes import run_facts, run_header
-from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.routes import is_control
@@ -123,7 +123,7 @@ class Player:
             self._identity.close()
         stop_accepting(self._listeners)
         for _ in range(3):  # what was accepted just now takes so many turns to become a connection
-            await asyncio.sleep(0)  # noqa: TID251 - no duration: a turn of the loop
+            await Turn()
         for site in [] if self._runner is None else list(self._runner.sites):
             await site.stop()
         self._listeners = []
@@ -132,8 +132,10 @@ class Player:
         if self.stage.keeper is not None:
             self.stage.keeper.stopping()
         self.stage.end_all(Ending(GOING_AWAY))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.waits.left(), 1.0)
+        if self.stage.connections:
+            with contextlib.suppress(TimeoutError):
+                async with self.stage.clock.within(SECOND):
+                    await self.waits.left()
         for connection in self.stage.connections.values():
             connection.cut_off()
         if self._runner is not None:

@@ -28,7 +28,7 @@ from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.moments import Moment, position_of
-from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import Lateness, client_report
@@ -41,7 +41,7 @@ from tickdeck.mockserver.timelines import Timelines
 from tickdeck.mockserver.timeshift import Shifter, describe
 from tickdeck.mockserver.waker import Alarm
 
-HEARD_WITHIN_S: Final = 1.0
+HEARD_WITHIN_NS: Final = SECOND
 """How long a newcomer waits at most until those who hung up before it have been noticed."""
 
 REPORTED_PAST: Final = 10_000
@@ -82,6 +82,7 @@ class Stage:
         self.left_ns = 0
         """The clock when one of those that are gone left last."""
         self.changed = asyncio.Event()
+        self.closed = False
         self.waiting = 0
         """How many wait for something that may be true whenever a client rests."""
         self._cutters: dict[str, Cutter] = {}
@@ -97,7 +98,9 @@ class Stage:
         self.clock = Clock()
 
     def close(self) -> None:
-        """Nothing rings any more, and no chunk is made ready."""
+        """Nothing rings any more, no chunk is made ready, and whoever waits hears of it."""
+        self.closed = True
+        self.changed.set()
         self.clock.close()
         self._ahead.close()
 
@@ -128,7 +131,7 @@ class Stage:
         if self.shifter is None or self.shifter.mover is not None:
             return
         tape_wall_ns = self.cassette.wall_ns(self.tapes.zero_ns + self.tapes.begin_ns)
-        shift = self.shifter.start(tape_wall_ns=tape_wall_ns, now_wall_ns=self.clock.wall_ns())
+        shift = self.shifter.start(tape_wall_ns=tape_wall_ns, now_wall_ns=self.clock.program_wall_ns())
         self._ahead.forget()
         self.tapes.forget()
         for connection in self.connections.values():
@@ -191,7 +194,7 @@ class Stage:
     async def others_heard(self, newcomer: Connection) -> None:
         """Who hung up before a newcomer came has left before it: else it would join a course that is over."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HEARD_WITHIN_S):
+            async with self.clock.within(HEARD_WITHIN_NS):
                 while any(each.hung_up for each in self.connections.values() if each is not newcomer):
                     self.changed.clear()
                     await self.changed.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.listening import Listening
 from tickdeck.mockserver.options import MILLISECOND, SECOND
 from tickdeck.mockserver.receipts import QUIET_NS, QUIET_WITHIN_NS, Receipt
@@ -18,6 +19,8 @@ from tickdeck.mockserver.waker import Alarm
 
 LOOK_EVERY_NS: Final = 10 * MILLISECOND
 MOST_TOLD: Final = 3
+
+STOPPED: Final = "the server was stopped meanwhile"
 
 ALONE_NS: Final = SECOND
 """How long nothing must be connected before everybody counts as having left."""
@@ -125,6 +128,8 @@ class Waits:
             while not true():
                 if stage.failure is not None:
                     raise stage.failure
+                if stage.closed:
+                    raise UsageError(STOPPED)
                 stage.changed.clear()
                 await stage.changed.wait()
         finally:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeAlias
 
+from tickdeck.watch.realtime import REAL
+
 _timer: Final[Any] = os  # timerfd is newer than the oldest Python that types are checked for
 
 
@@ -43,7 +45,7 @@ class Device(Protocol):
     """What rings."""
 
     def arm(self, when_ns: int) -> None:
-        """Ring once ``time.monotonic_ns()`` has reached ``when_ns``, instead of when it was last told to."""
+        """Ring once the monotonic clock has reached ``when_ns``, instead of when it was last told to."""
         ...
 
     def close(self) -> None:
@@ -69,7 +71,7 @@ class Waker:
         self._device = (best_device() if make_device is None else make_device)(loop, self._ring)
 
     def call_at(self, when_ns: int, callback: Callable[[], object]) -> Alarm:
-        """Call back once ``time.monotonic_ns()`` has reached ``when_ns``; never, once it is closed."""
+        """Call back once the monotonic clock has reached ``when_ns``; never, once it is closed."""
         alarm = Alarm(when_ns, callback)
         if self._closed:
             return alarm
@@ -93,7 +95,7 @@ class Waker:
     def _ring(self) -> None:
         self._armed_ns = None
         self._ringing = True  # what is asked for meanwhile is armed once, at the end
-        now_ns = time.monotonic_ns()
+        now_ns = REAL.monotonic_ns()
         try:
             while self._alarms and self._alarms[0][0] <= now_ns:
                 heapq.heappop(self._alarms)[2].ring()
@@ -166,7 +168,7 @@ class WakerThread:
             while not self._closed:
                 if self._when_ns is None:
                     self._told.wait()
-                elif (ahead_ns := self._when_ns - time.monotonic_ns()) > 0:
+                elif (ahead_ns := self._when_ns - REAL.monotonic_ns()) > 0:
                     self._told.wait(ahead_ns / 1e9)
                 else:
                     self._when_ns = None

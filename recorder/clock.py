@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from typing import Final, TypeVar
+
+from tickdeck.watch.realtime import REAL
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -17,11 +18,11 @@ class Clock:
 
     def now_ns(self) -> int:
         """Nanoseconds since some fixed moment; never steps back."""
-        return time.monotonic_ns()
+        return REAL.monotonic_ns()
 
     def wall_ns(self) -> int:
         """Nanoseconds since 1970, UTC: for anchors and people, never for deadlines."""
-        return time.time_ns()
+        return REAL.wall_ns()
 
     async def wait_until(self, when_ns: int) -> None:
         """Return once ``now_ns()`` has reached ``when_ns``."""

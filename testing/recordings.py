@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -24,9 +23,11 @@ from tickdeck.cassette.records import BodyPart, Interaction, Record
 from tickdeck.mockserver.controls import WaitTimeoutError
 from tickdeck.mockserver.happenings import Happenings
 from tickdeck.mockserver.harness import MockServer
+from tickdeck.mockserver.loops import RealTimeLoop
 from tickdeck.recorder.notices import Listening, Notice, Trouble
 from tickdeck.recorder.run import Options, Recorder
 from tickdeck.testing.settings import Settings
+from tickdeck.watch.realtime import REAL
 
 LOOK_EVERY_S: Final = 0.02
 MOST_SHOWN: Final = 5
@@ -48,7 +49,7 @@ class RecordingMarket:
         self.feed = feed
         self.key = key
         self.port = int(feed.rpartition(":")[2])
-        self._ends_s = time.monotonic() + record_for_s
+        self._ends_s = REAL.monotonic() + record_for_s
         self._ended = threading.Event()
 
     @property
@@ -77,7 +78,7 @@ class RecordingMarket:
     def wait_until(self, predicate: Callable[[], object], *, timeout: float | None = None) -> None:
         """Until ``predicate()`` is true; `WaitTimeoutError` once ``record_for`` has passed."""
         while not predicate():
-            if time.monotonic() >= self._ends_s:
+            if REAL.monotonic() >= self._ends_s:
                 raise WaitTimeoutError(
                     "what was waited for did not come while it was recorded; see record_for"
                 )
@@ -85,7 +86,7 @@ class RecordingMarket:
 
     def _wait_for_the_end(self, *_: object, **__: object) -> None:
         """Until ``record_for`` has passed."""
-        self._ended.wait(max(self._ends_s - time.monotonic(), 0))
+        self._ended.wait(max(self._ends_s - REAL.monotonic(), 0))
 
     wait_started = wait_subscribed = wait_for = wait_delivered = wait_finished = wait_left = _wait_for_the_end
 
@@ -106,14 +107,19 @@ class AwaitedRecordingMarket(RecordingMarket):
             found = predicate()
             if (await found) if asyncio.iscoroutine(found) else found:
                 return
-            if time.monotonic() >= self._ends_s:
+            if REAL.monotonic() >= self._ends_s:
                 raise WaitTimeoutError(
                     "what was waited for did not come while it was recorded; see record_for"
                 )
-            await asyncio.sleep(LOOK_EVERY_S)  # noqa: TID251 - nobody says when a program's own state changes
+            await self._pause(LOOK_EVERY_S)
 
     async def _awaited_end(self, *_: object, **__: object) -> None:
-        await asyncio.sleep(max(self._ends_s - time.monotonic(), 0))  # noqa: TID251 - so long it is recorded
+        while (left_s := self._ends_s - REAL.monotonic()) > 0:
+            await self._pause(min(left_s, LOOK_EVERY_S))
+
+    async def _pause(self, seconds: float) -> None:
+        """In a thread: the test may have frozen the clock of its own loop."""
+        await asyncio.to_thread(self._ended.wait, seconds)
 
     wait_started = wait_subscribed = wait_for = wait_delivered = wait_finished = wait_left = _awaited_end  # type: ignore[assignment]
 
@@ -225,7 +231,8 @@ class _Recorder:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._record())
+            with asyncio.Runner(loop_factory=RealTimeLoop) as runner:
+                runner.run(self._record())
         except BaseException as error:
             self._error = error
         finally:

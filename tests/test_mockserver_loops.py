@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -15,7 +14,7 @@ from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver.choices import EventLoop
 from tickdeck.mockserver.harness import MockServer
-from tickdeck.mockserver.loops import new_loop_of, queues_writes
+from tickdeck.mockserver.loops import RealTimeLoop, new_loop_of, queues_writes
 from tickdeck.mockserver.options import options_of
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
@@ -40,7 +39,7 @@ def test_the_loop_is_the_one_that_was_asked_for(choice: EventLoop) -> None:
 
 def test_without_uvloop_auto_is_asyncio_and_uvloop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert new_loop_of(EventLoop.AUTO) is asyncio.new_event_loop
+    assert new_loop_of(EventLoop.AUTO) is RealTimeLoop
     with pytest.raises(
         UsageError, match=r"uvloop is not installed; pip install 'tickdeck\[fast\]' brings it"
     ):

@@ -431,14 +431,14 @@ def test_real_time(market):
     ).assert_outcomes(passed=2)
 
 
-def test_an_unused_plugin_imports_nothing_of_ours(pytester: pytest.Pytester) -> None:
+def test_an_unused_plugin_imports_nothing_of_ours_but_the_clocks(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import sys
 
         def test_it():
             ours = {name for name in sys.modules if name.startswith("tickdeck")}
-            assert ours == {"tickdeck", "tickdeck.pytest_plugin"}
+            assert ours == {"tickdeck", "tickdeck.pytest_plugin", "tickdeck.watch", "tickdeck.watch.realtime"}
         """
     )
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tickdeck.testing.tapes import Tape
 
 pytest_plugins = ["pytester"]
 
+HOUR_NS = 3600 * 10**9
 KEY = "a_key_of_the_environment_12345"
 
 SUITE = """
@@ -180,3 +182,32 @@ def test_what_drives_a_tape_is_refused_while_recording(run: Run) -> None:
     result = run(service("MSFT", "AAPL"), "--tickdeck=record", more="market.seek('+1s')")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*UsageError: a recording has no playhead*"])
+
+
+FROZEN = """
+import pytest, threading, urllib.request
+
+@pytest.mark.cassette("frozen.cassette", record_for="300ms", upstream_http="{http}", upstream_ws="{ws}")
+async def test_it(freezer, market):
+    seen = []
+    def ask():
+        with urllib.request.urlopen(market.http_url + "/v1/marketstatus/now?apiKey=" + market.key) as answer:
+            seen.append(answer.status)
+    threading.Thread(target=ask, daemon=True).start()
+    await market.wait_until(lambda: seen)
+    await market.wait_finished()
+"""
+
+
+def test_a_suite_with_frozen_clocks_is_recorded_and_dated_by_the_machine(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASSIVE_API_KEY", KEY)
+    with MockServer(service("MSFT").in_a_file(), keys=[KEY]) as market:
+        pytester.makepyfile(FROZEN.format(http=market.http_url, ws=market.ws_url))
+        result = pytester.runpytest_subprocess(
+            "-p", "no:randomly", "-p", "no:recording", "--asyncio-mode=auto", "--tickdeck=record"
+        )
+    result.assert_outcomes(passed=1)
+    with open_cassette(pytester.path / "cassettes" / "frozen.cassette") as cassette:
+        assert cassette.header.epoch_ns > time.time_ns() - HOUR_NS
