@@ -61,10 +61,10 @@ class Clock:
 
     async def sleep(self, span_ns: int) -> None:
         """Return once the span has passed."""
-        passed: asyncio.Future[None] = self._loop.create_future()
-        alarm = self.call_at(self.now_ns() + span_ns, lambda: passed.done() or passed.set_result(None))
+        passed = asyncio.Event()
+        alarm = self.call_at(self.now_ns() + span_ns, passed.set)
         try:
-            await passed
+            await passed.wait()
         finally:
             alarm.cancel()
 
