@@ -230,6 +230,15 @@ def test_who_waits_in_another_thread_when_the_server_stops_is_told(tape: Cassett
     assert [str(error) for error in caught] == ["the server was stopped meanwhile"]
 
 
+async def test_so_is_who_waits_beside_it_in_the_loop(tape: Cassette) -> None:
+    async with MockServer(tape) as market:
+        waiting = asyncio.ensure_future(market.wait_started(timeout=60))
+        while not market._player.stage.waiting:
+            await asyncio.sleep(0)
+    with pytest.raises(UsageError, match="the server was stopped meanwhile"):
+        await waiting
+
+
 async def test_a_server_that_is_in_use_is_not_entered_again(tape: Cassette, serve: Any) -> None:
     server = MockServer(tape)
     with server, pytest.raises(UsageError, match="in use"):
