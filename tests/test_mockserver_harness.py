@@ -15,6 +15,7 @@ import pytest
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
+from tickdeck.mockserver.clock import Turn
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.harness import AsyncMarket, MockServer, PlainMarket, WaitTimeoutError
 from tickdeck.mockserver.routes import ROUTES
@@ -233,8 +234,8 @@ def test_who_waits_in_another_thread_when_the_server_stops_is_told(tape: Cassett
 async def test_so_is_who_waits_beside_it_in_the_loop(tape: Cassette) -> None:
     async with MockServer(tape) as market:
         waiting = asyncio.ensure_future(market.wait_started(timeout=60))
-        while not market._player.stage.waiting:
-            await asyncio.sleep(0)
+        await Turn()
+        assert market._player.stage.waiting == 1
     with pytest.raises(UsageError, match="the server was stopped meanwhile"):
         await waiting
 
