@@ -99,7 +99,8 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
         "stubs",
         multiple=True,
         metavar="'GET /path=FILE'",
-        help="Answer a request with a file, whatever the cassette says. Repeatable.",
+        help="Answer a request with a file, a body or (HTTP/1.1 429 ...) a whole answer, whatever the cassette says; "
+        "'GET /path x2=FILE' twice. Repeatable.",
     ),
     _one_of("--profile", PROFILES, "Whose wording [default: what the cassette learned, else polygon]."),
     click.option(
@@ -211,7 +212,9 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
 
 
 def _stub(text: str) -> tuple[str, str]:
-    request, equals, file = text.rpartition("=")
-    if not equals or not file or " /" not in request:
+    """A query and the name of a file may have equals signs of their own: the file that is there decides."""
+    signs = [at for at, letter in enumerate(text) if letter == "=" and at + 1 < len(text)]
+    pairs = [(text[:at], text[at + 1 :]) for at in reversed(signs) if " /" in text[:at]]
+    if not pairs:
         raise UsageError(f"--stub wants 'GET /path=FILE', not {text!r}")
-    return request, file
+    return next((pair for pair in pairs if Path(pair[1]).is_file()), pairs[0])

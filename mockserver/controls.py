@@ -9,8 +9,7 @@ without it, for all. Places on the tape are spelled as for ``--from``: ``+90s``,
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -29,7 +28,7 @@ from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.sockets import GOING_AWAY
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.steering import NotNowError
-from tickdeck.mockserver.stubs import Stub
+from tickdeck.mockserver.stubbing import StubWords, stub_of, utf8
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.timeshift import Target
@@ -127,7 +126,7 @@ class Controls:
             raise UsageError(
                 f"a close frame has no code {code}; 1000 to 4999 are allowed, but 1004 to 1006 and 1015"
             )
-        _utf8(reason)
+        utf8(reason)
         if client is not None and client not in self._stage.connections:
             raise NotNowError(f"client {client} is not connected")
         for number, connection in list(self._stage.connections.items()):
@@ -142,15 +141,16 @@ class Controls:
         body: object = None,
         *,
         status: int = 200,
-        content_type: str = "application/json",
+        content_type: str | None = None,
+        headers: Mapping[str, str | int] | None = None,
+        times: int | None = None,
         clear: bool = False,
     ) -> Line:
         """Answer a request (``GET /v1/marketstatus/now``) with a body: bytes, text, or what becomes JSON."""
-        if not 200 <= status <= 599:
-            raise UsageError(f"an answer has a status from 200 to 599, not {status}")
-        if not (content_type.isascii() and content_type.isprintable()):
-            raise UsageError(f"a content type is printable ASCII, not {content_type!r}")
-        stub = None if clear else Stub(_body(body), status, ((b"Content-Type", content_type.encode()),))
+        words: StubWords = {"body": body, "status": status, "headers": headers or {}, "times": times}
+        if content_type is not None:
+            words["content_type"] = content_type
+        stub = None if clear else stub_of(**words)
         self._desk.stubs.lay(request, stub)
         self._noted("stub", request=request, laid=not clear)
         return {"request": request, "laid": not clear}
@@ -165,7 +165,7 @@ class Controls:
 
     def send(self, payload: bytes | str, *, market: str | None = None) -> int:
         """A frame of one's own, a JSON array of events, to each client that holds one of its channels; to how many."""
-        raw = _utf8(payload) if isinstance(payload, str) else payload
+        raw = utf8(payload) if isinstance(payload, str) else payload
         events = self._stage.dialect.indexer.events(raw)
         if not events or not any(event.channel for event in events):
             raise UsageError("a frame to send must be a JSON array of events, each with its ev")
@@ -355,24 +355,3 @@ class Controls:
 
     def _note(self, entries: Iterable[Entry]) -> None:
         self._stage.note(entries)
-
-
-def _body(body: object) -> bytes:
-    if isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return _utf8(body)
-    try:
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"the body of an answer must be bytes, a text or JSON: {str(error).lower()}"
-        ) from None
-    return _utf8(text)
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("the text holds half a character, which cannot be UTF-8") from None

@@ -204,16 +204,18 @@ class Market(ABC):
         body: object = None,
         *,
         status: int = 200,
-        content_type: str = "application/json",
+        content_type: str | None = None,
+        headers: Mapping[str, str | int] | None = None,
+        times: int | None = None,
         clear: bool = False,
     ) -> None:
         """Answer a request (``GET /v1/marketstatus/now``) with a body: bytes, text, or what becomes JSON.
 
-        ``clear`` lets the cassette answer again.
+        A request with a query is answered for that query alone, one without for any. After ``times``
+        answers the cassette answers again, and so it does with ``clear``.
         """
-        self._tell(
-            lambda: self._controls.stub(request, body, status=status, content_type=content_type, clear=clear)
-        )
+        words: dict[str, Any] = {"status": status, "content_type": content_type, "headers": headers}
+        self._tell(lambda: self._controls.stub(request, body, times=times, clear=clear, **words))
 
     def refuse_keys(self, keys: Iterable[str] | None = None, *, refuse: bool = True) -> None:
         """Refuse these keys from now on (all, if none is named), or take them again. Who is in stays in."""

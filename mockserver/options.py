@@ -37,14 +37,14 @@ SECOND: Final = 1_000_000_000
 class PlayOptions:
     """All of it. Times are nanoseconds; ``port`` 0 is a free one.
 
-    ``begin`` and ``end`` cut a window out of the tape; ``idle_cap_ns`` is the longest
-    stretch of tape without a frame that is waited out. ``repeats`` of ``None`` is
-    by-time while the tape has a pace, in-order at max. ``ignored`` is what of a request takes no
-    part in finding its recording, ``matched`` the header fields that do. ``good_keys`` of ``None`` lets
-    any non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the
-    sockets of one key and market. ``stubs`` maps ``GET /path`` to a file or to the
-    bytes of a body. ``token`` is what the control asks for. ``journal`` is the cassette that
-    the run is kept on.
+    ``begin`` and ``end`` cut a window out of the tape; ``idle_cap_ns`` is the longest stretch
+    of tape without a frame that is waited out. ``repeats`` of ``None`` is by-time while the
+    tape has a pace, in-order at max. ``ignored`` is what of a request takes no part in finding
+    its recording, ``matched`` the header fields that do. ``good_keys`` of ``None`` lets any
+    non-empty key in; ``bad_keys`` are refused. ``max_connections`` counts the sockets of one
+    key and market. ``stubs`` maps ``GET /path`` to a file, to the bytes of a body, or to a
+    mapping with ``body``, ``status``, ``headers`` and ``times``. ``token`` is what the control
+    asks for. ``journal`` is the cassette that the run is kept on.
     """
 
     speed: Speed = REAL_TIME
@@ -61,7 +61,7 @@ class PlayOptions:
     repeats: Repeats | None = None
     ignored: Ignored = NOTHING
     matched: tuple[str, ...] = ()
-    stubs: Mapping[str, str | bytes] = field(default_factory=dict)
+    stubs: Mapping[str, object] = field(default_factory=dict)
     profile: str | None = None
     good_keys: frozenset[str] | None = None
     bad_keys: frozenset[str] = field(default_factory=frozenset)
@@ -115,7 +115,7 @@ class OptionWords(TypedDict, total=False):
     repeats: str | None
     ignore: str | Iterable[str]
     match: str | Iterable[str]
-    stubs: Mapping[str, str | bytes]
+    stubs: Mapping[str, str | bytes | Mapping[str, object]]
     profile: str | None
     keys: Iterable[str] | None
     reject_keys: Iterable[str]

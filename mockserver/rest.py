@@ -17,7 +17,7 @@ from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
 from tickdeck.mockserver.shelf import Found, Shelf
 from tickdeck.mockserver.stage import Stage
-from tickdeck.mockserver.stubs import Stubs
+from tickdeck.mockserver.stubbing import stubs_of
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
 
 KEY_PARAMETERS: Final = ("apikey", "key_id")
@@ -30,9 +30,8 @@ MISSES_KEPT: Final = 10_000
 class RestDesk:
     """Answers requests from the shelf."""
 
-    def __init__(self, stage: Stage, *, stubs: Stubs) -> None:
+    def __init__(self, stage: Stage) -> None:
         self.asked = 0
-        self.stubs = stubs
         self._stage = stage
         self._secret = stage.dialect.places.query_parameters
         refuse_secrets(stage.options.matched, stage.dialect.places.headers)
@@ -44,6 +43,7 @@ class RestDesk:
             secret_headers=stage.dialect.places.headers,
             bound=stage.options.matched,
         )
+        self.stubs = stubs_of(stage.options.stubs, rules=rules)
         self._shelf = Shelf(stage.cassette.interactions(), rules=rules, zero_ns=stage.tapes.zero_ns)
         self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
         self.reset()
@@ -72,7 +72,7 @@ class RestDesk:
             self._stage.note([self._entry("request", asked, None, status=refusal.http)])
             return _refuse(refusal)
         timeline = self._stage.timelines.of(key)
-        if (stub := self.stubs.find(request.method, asked.path)) is not None:
+        if (stub := self.stubs.find(asked)) is not None:
             self._stubbed += 1
             self._stage.note([self._entry("request", asked, timeline, status=stub.status, stub=True)])
             return _response(Answer(stub.status, "", stub.headers, stub.body))

@@ -124,6 +124,12 @@ def compact(value: object) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def _headers(value: object) -> object:
+    if not isinstance(value, dict) or not all(isinstance(each, str | int) for each in value.values()):
+        raise ValueError
+    return value
+
+
 TEXT: Final = Type("text", "a text", _text)
 NUMBER: Final = Type("number", "a whole number", _number)
 SECONDS: Final = Type("seconds", f"seconds from 0 to {MOST_SECONDS}", _seconds)
@@ -132,6 +138,7 @@ PLACE: Final = Type("place", "a place such as +90s or 09:31:05", _spelled)
 SPEED: Final = Type("speed", "a factor, max, step or lockstep", _spelled)
 FLAG: Final = Type("flag", "true or false", _flag)
 NAMES: Final = Type("names", "an array of texts, or one text with commas", _names)
+HEADERS: Final = Type("headers", "an object of texts", _headers)
 ANYTHING: Final = Type("anything", "any JSON", lambda value: value)
 FRAME: Final = Type("frame", "an array of events", _frame)
 
@@ -214,10 +221,17 @@ ROUTES: Final = (
         "Answer a request so, whatever the cassette says.",
         kind="stub",
         parameters=(
-            Parameter("request", TEXT, "method and path: `GET /v1/marketstatus/now`", required=True),
+            Parameter(
+                "request",
+                TEXT,
+                "method and path: `GET /v1/marketstatus/now`; with a query for that query alone",
+                required=True,
+            ),
             Parameter("body", ANYTHING, "a text as it is, anything else as JSON"),
             Parameter("status", NUMBER, "the status; 200, if nothing is said"),
             Parameter("content_type", TEXT, "`application/json`, if nothing is said"),
+            Parameter("headers", HEADERS, 'header fields: `{"Retry-After": "1"}`'),
+            Parameter("times", NUMBER, "so often, then as recorded again; always, if nothing is said"),
             Parameter("clear", FLAG, "answer as recorded again"),
         ),
     ),

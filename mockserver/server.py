@@ -32,7 +32,6 @@ from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.routes import is_control
 from tickdeck.mockserver.sockets import GOING_AWAY, refusal_of
 from tickdeck.mockserver.stage import Stage
-from tickdeck.mockserver.stubs import stubs_of
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.waits import Waits
 from tickdeck.watch.gate import Gate
@@ -48,7 +47,7 @@ class Player:
     ) -> None:
         self.options = options or PlayOptions()
         self.stage = Stage(cassette, self.options, tell=tell)
-        self.desk = RestDesk(self.stage, stubs=stubs_of(self.options.stubs))
+        self.desk = RestDesk(self.stage)
         self.waits = Waits(self.stage, self.desk)
         self.controls = Controls(self.stage, self.desk, self.waits)
         self._gate = Gate(self.options.host, token=self.options.token)

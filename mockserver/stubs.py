@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
-import mimetypes
-from collections.abc import Mapping
+import re
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
+from typing import Final, NamedTuple
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.records import HeaderPairs
-from tickdeck.mockserver.targets import segments, split_target
+from tickdeck.mockserver.asked import Asked, RequestKey, Rules
+from tickdeck.mockserver.targets import Pairs, show_pair, show_path
 
-_Key: TypeAlias = tuple[str, tuple[str, ...]]
+_REQUEST: Final = re.compile(r"\s*(?P<method>[A-Za-z]+) (?P<target>/\S*)(?: x(?P<times>[1-9][0-9]{0,8}))?\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Stub:
-    """One answer: a status, header fields and a body."""
+    """One answer: a status, header fields and a body; ``times`` is how often it is given, ``None`` always."""
 
     body: bytes
     status: int = 200
     headers: HeaderPairs = ((b"Content-Type", b"application/json"),)
+    times: int | None = None
+
+
+class _Over(NamedTuple):
+    """The requests that a stub lies over; ``query`` of ``None`` is any."""
+
+    method: str
+    path: tuple[str, ...]
+    query: Pairs | None
+
+    def __str__(self) -> str:
+        pairs = "&".join(map(show_pair, self.query or ()))
+        return f"{self.method} {show_path(self.path)}{'' if self.query is None else '?'}{pairs}"
 
 
 class Stubs:
-    """Answers by method and path; a query, if one is named, is not looked at."""
+    """Answers by method and path. One that names a query answers that query, one without answers any other.
 
-    def __init__(self) -> None:
-        self._stubs: dict[_Key, Stub] = {}
-        self._first: dict[_Key, Stub] = {}
-        self._asked: set[_Key] = set()
+    ``rules`` say what of a query takes no part, as for recordings.
+    """
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self._rules = rules or Rules()
+        self._stubs: dict[_Over, Stub] = {}
+        self._first: dict[_Over, Stub] = {}
+        self._given: Counter[_Over] = Counter()
 
     def lay(self, request: str, stub: Stub | None) -> None:
-        """Answer ``GET /v1/marketstatus/now`` so, or (``None``) as recorded again; `UsageError` if it is no request."""
-        key = _key(request)
+        """Answer ``GET /v1/marketstatus/now`` so, or (``None``) as recorded again; `UsageError` if it is no request.
+
+        A number behind the request (``GET /v1/marketstatus/now x2``) is that of the stub, where it has none.
+        """
+        over, times = self._over(request)
+        self._given.pop(over, None)
         if stub is None:
-            self._stubs.pop(key, None)
+            self._stubs.pop(over, None)
+        elif stub.times is None and times is not None:
+            self._stubs[over] = Stub(stub.body, stub.status, stub.headers, times)
         else:
-            self._stubs[key] = stub
+            self._stubs[over] = stub
 
     def keep(self) -> None:
         """What is laid now is what `reset` comes back to."""
@@ -47,50 +70,33 @@ class Stubs:
     def reset(self) -> None:
         """Forget what was laid, lifted and asked for since."""
         self._stubs = dict(self._first)
-        self._asked.clear()
+        self._given.clear()
 
-    def find(self, method: str, path: str) -> Stub | None:
-        """The answer that is laid over this request, if any."""
+    def find(self, asked: Asked) -> Stub | None:
+        """The answer that is laid over this request, if any is and was not given as often as it should be."""
         if not self._stubs:
             return None
-        key = method.upper(), segments(path)
-        if key in self._stubs:
-            self._asked.add(key)
-        return self._stubs.get(key)
+        key = self._rules.key(asked)
+        for over in (_Over(key.method, key.path, key.query), _Over(key.method, key.path, None)):
+            stub = self._stubs.get(over)
+            if stub is not None and (stub.times is None or self._given[over] < stub.times):
+                self._given[over] += 1
+                return stub
+        return None
 
     def unused(self) -> list[str]:
         """The requests that an answer is laid over and nobody asked."""
-        return [
-            f"{method} {'/'.join(path)}" for method, path in self._stubs if (method, path) not in self._asked
-        ]
+        return [str(over) for over in self._stubs if not self._given[over]]
 
-
-def stubs_of(laid: Mapping[str, str | bytes]) -> Stubs:
-    """From requests to files, or to bodies as bytes; `UsageError` for a file that cannot be read."""
-    stubs = Stubs()
-    for request, content in laid.items():
-        stubs.lay(
-            request, Stub(content) if isinstance(content, bytes) else _from_file(request, Path(content))
-        )
-    stubs.keep()
-    return stubs
-
-
-def _from_file(request: str, path: Path) -> Stub:
-    if path.exists() and not path.is_file():
-        raise UsageError(f"the stub for {request} cannot be read: {path} is no plain file")
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"the stub for {request} cannot be read: {path}: {reason}") from error
-    kind = mimetypes.guess_type(path.name)[0] or "application/json"
-    return Stub(body, headers=((b"Content-Type", kind.encode()),))
-
-
-def _key(request: str) -> _Key:
-    method, _, target = request.strip().partition(" ")
-    if not method.isalpha() or not target.startswith("/"):
-        raise UsageError(f"{request!r} is no request to answer; write 'GET /v1/marketstatus/now'")
-    path, _ = split_target(target)
-    return method.upper(), segments(path)
+    def _over(self, request: str) -> tuple[_Over, int | None]:
+        hit = _REQUEST.fullmatch(request)
+        if hit is None:
+            raise UsageError(
+                f"{request.strip()!r} is no request to answer; write 'GET /v1/marketstatus/now', "
+                "or with x2 behind it for the next two times"
+            )
+        target, times = hit["target"], hit["times"]
+        key: RequestKey = self._rules.key(Asked.of(hit["method"], target))
+        is_any = not key.query and not target.endswith("?")
+        over = _Over(key.method, key.path, None if is_any else key.query)
+        return over, None if times is None else int(times)

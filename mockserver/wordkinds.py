@@ -45,7 +45,7 @@ def _are_texts(value: object) -> bool:
 
 def _are_stubs(value: object) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(request, str) and isinstance(body, str | bytes | os.PathLike)
+        isinstance(request, str) and isinstance(body, str | bytes | os.PathLike | Mapping)
         for request, body in value.items()
     )
 
@@ -56,7 +56,10 @@ _TEXT: Final = Kind("a text", _is_text)
 _FILE: Final = Kind("the path of a file", _is_path)
 _TEXTS: Final = Kind("a text, or a list of texts", _are_texts)
 _CHOICE: Final = Kind("True or False", lambda value: isinstance(value, bool))
-_STUBS: Final = Kind("a mapping of 'GET /path' to a file or to the bytes of a body", _are_stubs)
+_STUBS: Final = Kind(
+    "a mapping of 'GET /path' to a file or the bytes of a body, or to its body, status, headers, times",
+    _are_stubs,
+)
 
 KINDS: Final[Mapping[str, Kind]] = {
     "start_on": _TEXTS,

@@ -396,6 +396,17 @@ def test_an_answer_can_be_laid_over_the_cassette(seconds, tmp_path):
     assert '{"recorded":true}' in done.stdout
 
 
+def test_a_whole_answer_with_its_fields_is_laid_over_the_cassette_so_many_times(seconds, tmp_path):
+    busy = tmp_path / "a=busy.http"
+    busy.write_text("HTTP/1.1 429 Too Many Requests\nRetry-After: 7\n\nbusy\n")
+    asks = 'for i in 1 2 3; do curl -si "$TICKDECK_HTTP/v1/now?apiKey=any"; echo; done'
+    done, lines = play(seconds, "--json", "--stub", f"GET /v1/now x2={busy}", "--", "sh", "-c", asks)
+    assert done.stdout.count("HTTP/1.1 429 Too Many Requests") == 2
+    assert done.stdout.count("Retry-After: 7") == 2
+    assert '{"recorded":true}' in done.stdout
+    assert lines[-1]["requests"]["stubbed"] == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

@@ -219,6 +219,8 @@ async def test_the_other_method_is_refused_with_the_one_that_is_allowed(tape: Ca
         ("POST", "/__tickdeck/stub?request=x", 400, "'x' is no request to answer"),
         ("POST", "/__tickdeck/stub?request=GET+/&status=99", 400, "a status from 200 to 599, not 99"),
         ("POST", "/__tickdeck/stub?request=GET+/&content_type=a%0d%0ab", 400, "printable ASCII"),
+        ("POST", "/__tickdeck/stub?request=GET+/&times=0", 400, "times is how often an answer is given"),
+        ("POST", "/__tickdeck/stub?request=GET+/&headers=a", 400, "headers must be an object of texts"),
         ("POST", "/__tickdeck/send?frame=x", 400, "a frame to send must be a JSON array of events"),
         ("POST", "/__tickdeck/send?frame=[]", 400, "a frame to send must be a JSON array of events"),
         ("POST", "/__tickdeck/send?frame=[1]", 400, "a frame to send must be a JSON array of events"),
@@ -238,6 +240,17 @@ async def test_a_refusal_is_one_sentence(
         assert (found, told["kind"]) == (status, "error")
         assert sentence in told["sentence"]
         assert (await deck.ask("GET", "/__tickdeck/state"))[1]["error"] is None
+
+
+async def test_a_stub_has_fields_and_a_number_of_times(tape: Cassette) -> None:
+    told = {"request": "GET /v2/a?b=1", "status": 429, "headers": {"Retry-After": 1}, "times": 1}
+    async with playing(tape) as deck:
+        assert (await deck.ask("POST", "/__tickdeck/stub", json=told))[0] == 200
+        url, found = f"{deck.player.http_url}/v2/a", []
+        for query in ("b=2", "b=1", "b=1"):
+            async with deck.session.get(f"{url}?apiKey=k&{query}") as response:
+                found.append((response.status, response.headers.get("Retry-After")))
+    assert found == [(404, None), (429, "1"), (404, None)]
 
 
 @pytest.mark.parametrize("field", ["content_type", "body"])

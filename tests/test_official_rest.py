@@ -167,6 +167,15 @@ def test_paging_ends_where_the_recording_does(vendor: ModuleType, make: Make, st
     )
 
 
+def test_a_stub_is_busy_twice_and_then_the_tape_answers(vendor: ModuleType, make: Make, story: Any) -> None:
+    story.answers(1, UPSTREAM + PREVIOUS, page(bar(1, 1)))
+    with MockServer(make(story.records)) as market, client(vendor, market) as asking:
+        market.stub(f"GET {PREVIOUS}", TOO_MANY, status=429, headers={"Retry-After": "0"}, times=2)
+        assert asking.get_previous_close_agg("MSFT")[0].close == 1
+        statuses = [each.parts["status"] for each in market.journal.requests]
+    assert statuses == [429, 429, 200]
+
+
 def test_a_request_with_more_than_was_recorded_is_answered_where_the_rest_is_ignored(
     vendor: ModuleType, make: Make, story: Any
 ) -> None:
