@@ -48,6 +48,7 @@ class PlayWords:
             "request": lambda line: f"{line['method']} {line['url']}: {line['status']}{_trouble(line)}",
             "miss": lambda line: str(line["sentence"]),
             "error": lambda line: str(line["sentence"]),
+            "rejected": lambda line: f"{line['sentence']}{_times(line['times'])}",
             "other_host": lambda line: f"{line['host']} is no host of the vendor: refused",
             "lack": lambda line: str(line["message"]),
             "started": lambda line: (
@@ -171,10 +172,19 @@ def _report(line: Line) -> str:
     return "\n".join(
         (
             *tapes,
+            *(
+                f"{count(times, 'time')}: {sentence}"
+                for sentence, times in line["rejected"].items()
+                if times > 1
+            ),
             *(f"an answer was laid over {request}, and nobody asked it" for request in line["unused_stubs"]),
             f"requests: {asked}; {count(line['missteps'], 'misstep')}; lateness {_late(line['lateness'])}",
         )
     )
+
+
+def _times(number: int) -> str:
+    return f" ({number:,} times since this was last said)" if number > 1 else ""
 
 
 def _late(lateness: Mapping[str, int]) -> str:

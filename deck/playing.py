@@ -58,6 +58,7 @@ def play(
 
 
 async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, command: tuple[str, ...]) -> int:
+    asyncio.get_running_loop().set_exception_handler(player.log.of_loop)
     with Signals() as signals:
         try:
             await player.start()

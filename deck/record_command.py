@@ -38,6 +38,7 @@ class CommandRun:
         self._signals = signals
         self._listening: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
         self._recorder = Recorder(options, notify=self._hear)
+        asyncio.get_running_loop().set_exception_handler(self._recorder.log.of_loop)
 
     async def code(self) -> int:
         """The command's exit code, unless it is 0 and the recording's is not."""

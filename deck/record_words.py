@@ -171,6 +171,9 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
         f"{n.host} is no host of the vendor: {'let through unseen' if n.passed else 'refused'}"
     ),
     "lack": lambda notice: notice.message,
+    "rejected": lambda n: (
+        n.sentence + (f" ({n.times:,} times since this was last said)" if n.times > 1 else "")
+    ),
     "error": lambda notice: f"trouble: {notice.message}",
     "report": _report,
 }

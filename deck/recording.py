@@ -116,6 +116,7 @@ async def _run(options: Options, tell: Callable[[Notice], None], command: Sequen
         if command:
             return await CommandRun(options, tell, command, signals).code()
         recorder = Recorder(options, notify=tell)
+        asyncio.get_running_loop().set_exception_handler(recorder.log.of_loop)
         signals.on("SIGUSR1", recorder.request_keep)
         signals.at_once(recorder.request_stop)
         running = asyncio.ensure_future(recorder.run())

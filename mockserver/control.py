@@ -121,6 +121,7 @@ class ControlDesk:
         return response
 
     def _respond(self, kind: str, answer: Line, *, status: int = 200) -> web.Response:
+        answer = self._controls.redacted(answer)
         whole = {"kind": kind, "v": VERSION, "time": utc(self._clock.wall_ns()), **answer}
         body = routes.compact(whole) + b"\n"
         return web.Response(status=status, body=body, content_type="application/json", headers=_HEADERS)

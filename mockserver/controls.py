@@ -233,9 +233,8 @@ class Controls:
             async with self._stage.clock.within(int(min(timeout, LONGEST_S) * SECOND)):
                 await wait()
         except TimeoutError:
-            raise WaitTimeoutError(
-                f"waited {timeout:g} s for {words}; {self._missing(what, channel)}"
-            ) from None
+            sentence = f"waited {timeout:g} s for {words}; {self._missing(what, channel)}"
+            raise WaitTimeoutError(self._stage.secrets.clean(sentence)) from None
         return self.state()
 
     def _missing(self, what: str, channel: str | None) -> str:
@@ -258,15 +257,19 @@ class Controls:
 
     def state(self) -> State:
         """Where everything stands."""
-        return state_of(self._stage)
+        return self._stage.secrets.clean(state_of(self._stage))
 
     def clients(self) -> list[ClientView]:
         """Who is connected: what it holds, where it is."""
-        return clients_of(self._stage)
+        return self._stage.secrets.clean(clients_of(self._stage))
 
     def misses(self) -> list[dict[str, object]]:
         """Requests that were not on the cassette, each with the nearest recording."""
-        return list(self._desk.misses)
+        return self._stage.secrets.clean(list(self._desk.misses))
+
+    def redacted(self, answer: Line) -> Line:
+        """An answer of the control, which may repeat what it was asked, without secrets."""
+        return self._stage.secrets.clean(answer)
 
     def situation(self) -> str:
         """Where things stand, in words."""
@@ -284,7 +287,7 @@ class Controls:
         """What the run has come to so far; its parts are described in docs/playing.md."""
         rows = self._stage.rows()
         stage = self._stage
-        return {
+        report = {
             "kind": "report",
             "clients": rows,
             "missteps": sum(made for row in rows if isinstance(made := row["missteps_made"], int)),
@@ -294,6 +297,7 @@ class Controls:
             "profile": stage.wording.name,
             "speed": str(stage.options.speed),
         }
+        return self._stage.secrets.clean(report)
 
     # -- how it is done
 

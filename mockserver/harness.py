@@ -114,6 +114,7 @@ class _Thread:
     def __init__(self, player: Player) -> None:
         self._player = player
         self._loop = new_loop_of(player.options.effective_loop)()
+        self._loop.set_exception_handler(player.log.of_loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="tickdeck", daemon=True)
 
     def start(self) -> PlainMarket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import select
 import socket
 import ssl
@@ -30,9 +31,11 @@ class Listening(web.Server):
         *,
         clock: Clock,
         on_change: Callable[[], None],
+        log: logging.Logger,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(handler, **_HANDLING)
+        self._handling = {**_HANDLING, "logger": log}
+        super().__init__(handler, **self._handling)
         self._context = context
         self._shaking_hands: set[SecureHandler] = set()
         self.alone_since_ns = clock.now_ns()
@@ -52,8 +55,8 @@ class Listening(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Whoever takes the next connection."""
         if self._context is None:
-            return Handler(self, **_HANDLING)
-        return SecureHandler(self, self._context, on_shaking=self._on_shaking, **_HANDLING)
+            return Handler(self, **self._handling)
+        return SecureHandler(self, self._context, on_shaking=self._on_shaking, **self._handling)
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """End what is still connected, those included who have not shaken hands."""

@@ -63,6 +63,8 @@ class RestDesk:
     async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
         """The response; ``own`` is this server's origin as the client spells it."""
         body = await request.read()
+        if body:
+            self._stage.secrets.learn(url=request.raw_path, headers=request.raw_headers, body=body)
         self.asked += 1
         asked = Asked.of(request.method, request.raw_path, headers=request.raw_headers, body=body)
         key = self._key_of(request)
@@ -83,7 +85,7 @@ class RestDesk:
                 self.misses.append(self._missing(asked, found))
             surplus = {"ignore": list(found.surplus)} if found.surplus else {}
             self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence, **surplus)])
-            return _refuse(not_recorded(found.sentence))
+            return _refuse(not_recorded(self._stage.secrets.clean(found.sentence)))
         if found.variant:
             self._variants += 1
         else:

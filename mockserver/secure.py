@@ -87,7 +87,8 @@ class SecureHandler(Handler):
             )
         except (
             OSError
-        ):  # no TLS, a CA that is not trusted, the end, or silence: each ends this connection alone
+        ) as error:  # no TLS, a CA that is not trusted, the end, or silence: it ends this one alone
+            self.logger.debug("no handshake", exc_info=error)
             return
         finally:
             self._on_shaking(self, False)

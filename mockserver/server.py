@@ -7,11 +7,12 @@ decided on floor 0; what happens is told, line by line, to whoever gave ``tell``
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
@@ -31,12 +32,16 @@ from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.routes import is_control
 from tickdeck.mockserver.sockets import GOING_AWAY, refusal_of
-from tickdeck.mockserver.stage import Stage
+from tickdeck.mockserver.stage import Stage, known_of
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.waits import Waits
 from tickdeck.watch.gate import Gate
+from tickdeck.watch.rejections import Rejections
+from tickdeck.watch.serverlog import ServerLog
 
 Tell: TypeAlias = Callable[[Line], None]
+
+_LOG: Final = logging.getLogger("tickdeck.mockserver")
 
 
 class Player:
@@ -46,11 +51,18 @@ class Player:
         self, cassette: Readable, options: PlayOptions | None = None, *, tell: Tell | None = None
     ) -> None:
         self.options = options or PlayOptions()
+        self._untold = tell is None
         self.stage = Stage(cassette, self.options, tell=tell)
         self.desk = RestDesk(self.stage)
         self.waits = Waits(self.stage, self.desk)
         self.controls = Controls(self.stage, self.desk, self.waits)
         self._gate = Gate(self.options.host, token=self.options.token)
+        self.log = ServerLog(
+            Rejections(self._rejected, now_ns=lambda: self.stage.clock.now_ns()),
+            clean=self.stage.secrets.clean,
+            advice="use --tls or http://",
+        )
+        """What aiohttp, and a loop that is all ours, have to say."""
         self._control: ControlDesk | None = None
         self._server: Listening | None = None
         self._listeners: list[socket.socket] = []
@@ -74,7 +86,6 @@ class Player:
     def _keep(self, path: Path) -> None:
         """Keep this run on a cassette from now on."""
         stage, options = self.stage, self.options
-        secrets = [*(options.good_keys or ()), *options.bad_keys, *([options.token] if options.token else [])]
         stage.keeper = Keeper(
             path,
             run_header(
@@ -84,7 +95,7 @@ class Player:
                 tool=f"tickdeck {version('tickdeck')}",
             ),
             run_facts(stage.cassette, options, stage.tapes),
-            redactor=Redactor(stage.dialect.places, known=secrets),
+            redactor=Redactor(stage.dialect.places, known=known_of(options)),
             clock=stage.clock,
             on_failure=stage.failed,
         )
@@ -97,6 +108,7 @@ class Player:
             self._handle,
             clock=self.stage.clock,
             on_change=self.stage.changed.set,
+            log=self.log,
             context=None if self._identity is None else self._identity.context,
         )
         self.waits.server = self._server
@@ -216,9 +228,15 @@ class Player:
 
     def report(self) -> Line:
         """What the run has come to so far; its parts are described in docs/playing.md."""
-        return self.controls.report()
+        return {**self.controls.report(), "rejected": dict(self.log.counts)}
+
+    def _rejected(self, sentence: str, times: int) -> None:
+        self.stage.teller.line("rejected", sentence=sentence, times=times)
+        if self._untold:
+            _LOG.warning("%s", sentence)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.stage.secrets.learn(url=request.raw_path, headers=request.raw_headers)
         if self._control is not None and is_control(request.path):
             return await self._control.answer(request)
         await self.controls.admitted()

@@ -33,6 +33,7 @@ from tickdeck.mockserver.reel import CLOSE, Ending
 from tickdeck.mockserver.secure import hang_up, say_no_more
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.waker import Alarm
+from tickdeck.watch.handshakes import without_unknown_subprotocols
 
 LONGEST_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes in one client message; a longer one is answered with close code 1009."""
@@ -64,6 +65,10 @@ class House(Protocol):
         """Something happened."""
         ...
 
+    def learn(self, text: str) -> None:
+        """A client says this, which may hold a secret."""
+        ...
+
     def remember(self, entries: Iterable[Entry]) -> None:
         """Something happened that is for the journal alone."""
         ...
@@ -91,7 +96,9 @@ class _ReadingSide(web.WebSocketResponse):
     agreement: Agreement | None = None
 
     def _handshake(self, request: web.BaseRequest) -> tuple[CIMultiDict[str], str | None, int, bool]:
-        headers, protocol, compress, no_takeover = super()._handshake(request)
+        headers, protocol, compress, no_takeover = super()._handshake(
+            without_unknown_subprotocols(request, ())
+        )
         if (agreement := self.agreement) is not None:
             headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = agreement.answer
             return headers, protocol, agreement.window_bits, True
@@ -279,6 +286,8 @@ class Connection:
                 if self._witness is not None:
                     self._witness.heard(message.type, message.data, now_ns)
             if message.type is WSMsgType.TEXT:
+                if self.session.timeline is None or '"auth"' in message.data:
+                    self._house.learn(message.data)
                 self._house.note(self.session.receive(message.data.encode(), now_ns))
             elif message.type is WSMsgType.BINARY:
                 self._house.note(self.session.receive_binary(message.data, now_ns))

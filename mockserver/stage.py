@@ -30,6 +30,7 @@ from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Speed
+from tickdeck.mockserver.redacting import Secrets
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import Lateness, client_report
 from tickdeck.mockserver.session import Session
@@ -69,7 +70,10 @@ class Stage:
         self.failure: TickdeckError | None = None
         self.keeper: Keeper | None = None
         """Who keeps this run on a cassette, if anybody does."""
-        self.teller = Teller(lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell)
+        self.secrets = Secrets(self.dialect.places, known=known_of(options))
+        self.teller = Teller(
+            lambda position_ns: cassette.wall_ns(self.tapes.zero_ns + position_ns), tell, secrets=self.secrets
+        )
         if options.time_shift is not None:
             self.shifter = Shifter(options.time_shift, self.dialect, zone=self.zone)
         if options.begin is not None or options.end is not None:
@@ -200,6 +204,10 @@ class Stage:
                     await self.changed.wait()
 
     # -- happenings
+
+    def learn(self, text: str) -> None:
+        """A client says this: whatever of it is secret is told nowhere."""
+        self.secrets.learn_message(text)
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Write it into the journal, tell it, and see what it has brought about."""
@@ -349,6 +357,11 @@ class Stage:
         """End every connection from the server's side."""
         for connection in list(self.connections.values()):
             connection.end(ending)
+
+
+def known_of(options: PlayOptions) -> list[str]:
+    """The secrets that the options hold."""
+    return [*(options.good_keys or ()), *options.bad_keys, *([options.token] if options.token else [])]
 
 
 def _row(connection: Connection) -> Line:

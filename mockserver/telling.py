@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
+from tickdeck.cassette.redaction import NO_PLACES
 from tickdeck.mockserver.journal import Entry, Journal
+from tickdeck.mockserver.redacting import Secrets
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US: Final = 253_402_300_799_999_999
@@ -17,24 +19,35 @@ Line: TypeAlias = dict[str, object]
 
 
 class Teller:
-    """Writes the journal, and tells what goes into it. ``wall_ns`` is the recording's wall clock at a position."""
+    """Writes the journal, and tells what goes into it. ``wall_ns`` is the recording's wall clock at a position.
 
-    def __init__(self, wall_ns: Callable[[int], int], tell: Callable[[Line], None] | None) -> None:
+    Both have lost the ``secrets`` of clients.
+    """
+
+    def __init__(
+        self,
+        wall_ns: Callable[[int], int],
+        tell: Callable[[Line], None] | None,
+        *,
+        secrets: Secrets | None = None,
+    ) -> None:
         self.journal = Journal()
         self.keep: Callable[[Entry], None] = lambda entry: None
         """Who else is given each entry."""
         self._wall_ns = wall_ns
         self._tell = tell or (lambda line: None)
+        self._secrets = secrets or Secrets(NO_PLACES)
 
     def entry(self, entry: Entry) -> None:
         """Keep it and tell it."""
+        entry = self._secrets.entry(entry)
         self.journal.add(entry)
         self.keep(entry)
         self._tell(self.line_of(entry))
 
     def line(self, kind: str, **parts: object) -> None:
         """Tell what is no client's doing."""
-        self._tell({"kind": kind, **parts})
+        self._tell({"kind": kind, **self._secrets.clean(parts)})
 
     def line_of(self, entry: Entry) -> Line:
         """An entry as a line."""

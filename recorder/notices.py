@@ -204,6 +204,15 @@ class Trouble(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected(Notice):
+    """What came was no request: so many ``times`` since this ``sentence`` was last said."""
+
+    kind: ClassVar[str] = "rejected"
+    sentence: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Notice):
     """The end: what the cassette holds, and what there is to know about it.
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from tickdeck.cassette.errors import StorageError, UsageError
 from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
-from tickdeck.recorder.notices import Listening, Notify
+from tickdeck.recorder.notices import Listening, Notify, Rejected
 from tickdeck.recorder.own_pages import OwnPages
 from tickdeck.recorder.passing import LARGEST_REQUEST, as_it_came, no_answer_yet
 from tickdeck.recorder.rest_proxy import RestProxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.socket_proxy import SocketProxy
 from tickdeck.recorder.upstream import LONGEST_LINE, Upstream, why
+from tickdeck.watch.rejections import Rejections
+from tickdeck.watch.serverlog import ServerLog
 
 _GRACE_S: Final = 2.0
-_LOG: Final = logging.getLogger("tickdeck.recorder.server")
+
+
+def server_log(notify: Notify, clock: Clock, *, clean: Callable[[str], str] = lambda text: text) -> ServerLog:
+    """What aiohttp, and a loop that is all ours, have to say, as notices."""
+    rejections = Rejections(lambda sentence, times: notify(Rejected(sentence, times)), now_ns=clock.now_ns)
+    return ServerLog(rejections, clean=clean, advice="use http:// and ws://")
 
 
 class Proxy:
@@ -41,6 +46,7 @@ class Proxy:
         advice: Callable[[bytes], tuple[str, str] | None] = lambda words: None,
         notify: Notify,
         pages: OwnPages | None = None,
+        log: ServerLog | None = None,
     ) -> None:
         self._pages = pages
         self.asked = 0
@@ -65,7 +71,7 @@ class Proxy:
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            logger=_LOG,
+            logger=log or server_log(notify, clock),
             auto_decompress=False,
             handler_cancellation=True,
             shutdown_timeout=_GRACE_S,
@@ -142,15 +148,3 @@ class Proxy:
             return web.Response(status=503, text=sentence, content_type="application/json")
         except ConnectionResetError:
             return web.Response()  # to nobody: the client left in the middle of its request
-
-
-def _in_one_line(line: logging.LogRecord) -> bool:
-    """A request that is no HTTP is the client's mistake: no traceback, and none of its bytes (a key, maybe)."""
-    error = line.exc_info[1] if line.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        line.msg, line.args = "refused a request: %s", (error.message.partition(":")[0].lower(),)
-        line.exc_info = None
-    return True
-
-
-_LOG.addFilter(_in_one_line)

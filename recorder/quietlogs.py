@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tickdeck.watch.printable import one_line
+
 NAMES: Final = (
     "tickdeck.recorder",
-    "tickdeck.recorder.server",
     "aiohttp.client",
     "aiohttp.internal",
     "aiohttp.server",
@@ -26,7 +27,7 @@ def redacted_logs(clean_text: Callable[[str], str]) -> Iterator[None]:
     formatter = logging.Formatter()
 
     def clean(line: logging.LogRecord) -> bool:
-        line.msg, line.args = clean_text(line.getMessage()), ()
+        line.msg, line.args = one_line(clean_text(line.getMessage())), ()
         if line.exc_info and line.exc_info[0] is not None:
             line.exc_text = clean_text(formatter.formatException(line.exc_info))
         return True

@@ -27,7 +27,7 @@ from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progr
 from tickdeck.recorder.only import Only
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.own_pages import OwnPages, OwnPort
-from tickdeck.recorder.proxy import Proxy
+from tickdeck.recorder.proxy import Proxy, server_log
 from tickdeck.recorder.quietlogs import redacted_logs
 from tickdeck.recorder.rest_client import fetch
 from tickdeck.recorder.rotation import Rotation
@@ -79,6 +79,7 @@ class Recorder:
             http_is_fixed=options.upstream_http is not None,
             ws_is_fixed=options.upstream_ws is not None,
         )
+        self.log = server_log(self.notify, self._clock, clean=self._redactor.clean_text)
         self._client: SocketClient | None = None
         self._proxy: Proxy | None = None
         self._outside: TickdeckError | None = None
@@ -223,6 +224,7 @@ class Recorder:
                     advice=self._dialect.advice,
                     notify=self.notify,
                     pages=pages,
+                    log=self.log,
                 )
                 self.notify(await proxy.start(self._options.listen_host, self._options.listen_port))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from tickdeck.cassette.errors import RecordingError, StorageError
 from tickdeck.cassette.records import Sender
@@ -20,6 +21,7 @@ from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.unfinished import overhear
 from tickdeck.recorder.upstream import Upgrade, UpgradeRefused, Upstream
+from tickdeck.watch.handshakes import without_unknown_subprotocols
 
 
 class SocketProxy:
@@ -132,8 +134,15 @@ class SocketProxy:
         return socket
 
 
+class _QuietSocket(web.WebSocketResponse[bool]):
+    """aiohttp's part of a socket, which logs nothing that a client sent."""
+
+    def _handshake(self, request: web.BaseRequest) -> tuple[CIMultiDict[str], str | None, int, bool]:
+        return super()._handshake(without_unknown_subprotocols(request, self._protocols))
+
+
 def _socket(protocols: tuple[str, ...]) -> web.WebSocketResponse[bool]:
-    return web.WebSocketResponse(
+    return _QuietSocket(
         protocols=protocols,
         autoping=False,
         autoclose=False,

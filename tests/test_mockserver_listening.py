@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -105,7 +106,7 @@ async def hello(request: web.BaseRequest) -> web.Response:
 
 async def test_that_the_last_connection_has_gone_is_noted_with_its_time() -> None:
     clock, gone = Clock(), asyncio.Event()
-    server = Listening(hello, clock=clock, on_change=gone.set)
+    server = Listening(hello, clock=clock, on_change=gone.set, log=logging.getLogger(__name__))
     begun_ns = server.alone_since_ns
     runner = web.ServerRunner(server)
     await runner.setup()
@@ -127,7 +128,7 @@ async def test_that_the_last_connection_has_gone_is_noted_with_its_time() -> Non
 
 async def test_who_comes_once_nobody_is_accepted_any_more_waits_in_the_queue() -> None:
     clock = Clock()
-    server = Listening(hello, clock=clock, on_change=lambda: None)
+    server = Listening(hello, clock=clock, on_change=lambda: None, log=logging.getLogger(__name__))
     runner = web.ServerRunner(server)
     await runner.setup()
     listener = bind("127.0.0.2", 0)[0]

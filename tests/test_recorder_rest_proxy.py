@@ -18,7 +18,7 @@ from tickdeck.cassette.records import Interaction, Record
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.recorder.clock import Clock
-from tickdeck.recorder.notices import Notice
+from tickdeck.recorder.notices import Notice, Rejected
 from tickdeck.recorder.proxy import Proxy
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
@@ -354,8 +354,8 @@ async def test_what_is_no_http_is_told_in_one_line_without_its_bytes(
         await reader.read()
         writer.close()
         await writer.wait_closed()
-    assert caplog.messages == ["refused a request: invalid header token"]
-    assert "Traceback" not in caplog.text
+    assert desk.notices == [Rejected("refused a request: invalid header token", 1)]
+    assert not caplog.records
 
 
 async def test_a_long_path_passes() -> None:
