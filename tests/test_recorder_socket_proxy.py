@@ -118,6 +118,15 @@ async def echo(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
+async def test_subprotocols_that_nobody_agrees_on_reach_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    key = "bearer.Aq7Zp0Wm3Xs9Kd5Lf1Gh8Jb2Nc6Vt4Ry"
+    async with between(echo) as desk, bot(desk, subprotocols=[key]) as client:
+        assert client.subprotocol is None
+        await client.send("x")
+        assert await client.recv() == "x"
+    assert [line for line in caplog.records if line.name.startswith("aiohttp")] == []
+
+
 async def test_text_and_binary_go_both_ways_and_are_kept_in_order() -> None:
     async with between(echo) as desk, bot(desk) as client:
         for message in ('{"p":114.170}', b"\x00\xff", "", "é" * 70_000):
