@@ -23,6 +23,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from tickdeck.dialects.acks import Acks
 from tickdeck.dialects.channels import WILDCARD, normalise
 from tickdeck.dialects.effects import (
     Authenticated,
@@ -207,14 +208,14 @@ class Conversation:
     def _subscribe(self, params: str) -> Iterator[Effect]:
         asked = self._sorted(_channels(params))
         refusals = [render(Status.NOT_AUTHORIZED)] * len(asked.refused)
-        yield from self._say([*refusals, *(render(Status.SUBSCRIBED, channel=name) for name in asked.new)])
+        yield from self._say([*refusals, *map(self._wording.acks.subscribed, asked.new)])
         if asked.new:
             yield Subscribed(tuple(asked.new))
         yield from asked.missteps
 
     def _unsubscribe(self, params: str) -> Iterator[Effect]:
         gone = [channel for channel in _channels(params) if self.subscriptions.discard(channel)]
-        yield from self._say([render(Status.UNSUBSCRIBED, channel=channel) for channel in gone])
+        yield from self._say([self._wording.acks.unsubscribed(channel) for channel in gone])
         if gone:
             yield Unsubscribed(tuple(gone))
 
@@ -249,9 +250,9 @@ class Conversation:
         if self._wording.framing is Framing.APART:
             groups: Iterable[list[bytes]] = ([each] for each in objects)
         else:
-            groups = _fitting(objects)
+            groups = _fitting(objects, self._wording.acks)
         for group in groups:
-            yield Say(frame(group))
+            yield Say(self._wording.acks.frame(group))
 
     def _shown(self, text: str) -> str:
         """A client's words as they may be repeated: not before its key is known, never the key, and not at length."""
@@ -276,15 +277,15 @@ def _channels(params: str) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _fitting(objects: list[bytes]) -> Iterator[list[bytes]]:
+def _fitting(objects: list[bytes], acks: Acks) -> Iterator[list[bytes]]:
     """The objects in runs that each fit into a frame."""
     run: list[bytes] = []
-    size = len(b"[]")
+    size = acks.around
     for each in objects:
-        if run and size + len(b",") + len(each) > LONGEST_FRAME:
+        if run and size + len(acks.separator) + len(each) > LONGEST_FRAME:
             yield run
-            run, size = [], len(b"[]")
+            run, size = [], acks.around
         run.append(each)
-        size += len(each) + len(b",")
+        size += len(each) + len(acks.separator)
     if run:
         yield run

@@ -1,10 +1,10 @@
 """What a service's own words teach while they are recorded.
 
-Three things, and only from what is certain: the greeting, the reply to a good key
-(each a frame with nothing else in it), and whether several acknowledgements travel
-together. The last is told from the answers to one request alone, for two requests
-sent back to back are answered in two frames by any service. Whether a key is good is
-not learned, and neither is how a bad one is refused.
+Only from what is certain: the greeting, the replies to a good key and to a bad one
+(each a frame with nothing else in it), how an acknowledgement is spelled, and whether
+several of them travel together. The last is told from the answers to one request alone,
+for two requests sent back to back are answered in two frames by any service. Whether a
+key is good is not learned.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from tickdeck.cassette.records import Sender
+from tickdeck.dialects.acks import spelling
 from tickdeck.dialects.channels import normalise
 from tickdeck.dialects.jsontext import read, read_objects, text_of
 from tickdeck.dialects.polygon_events import acknowledgements
@@ -21,17 +22,19 @@ from tickdeck.dialects.profiles import (
     FRAMING,
     GREETING,
     LONGEST_STATUS,
+    REFUSED,
     Framing,
     is_acceptance,
     is_greeting,
+    is_refusal,
 )
 
 REMEMBERED = 16
 """How many requests are kept to tell their acknowledgements apart."""
 
 
-ALL = len((GREETING, ACCEPTED, FRAMING))
-"""How many things there are to learn."""
+ALL = frozenset((GREETING, ACCEPTED, FRAMING))
+"""Who knows these has heard all that a connection teaches."""
 
 
 class _Request:
@@ -48,19 +51,22 @@ class ProfileLearner:
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
         self._greeted = False
+        self._spelled = False
+        self._done = False
         self._requests: deque[_Request] = deque(maxlen=REMEMBERED)
 
     def feed(self, sender: Sender, payload: bytes) -> Mapping[str, str] | None:
         """Hear one text frame; all that is known by now, if this frame taught something."""
-        before = len(self._values)
-        if before == ALL:
+        if self._done:
             return None
+        before = len(self._values)
         if sender is Sender.CLIENT:
             self._asked(payload)
         elif b'"status"' in payload:
             self._answered(payload)
         if sender is Sender.SERVER:
             self._greeted = True
+        self._done = self._values.keys() >= ALL
         return dict(self._values) if len(self._values) > before else None
 
     def _asked(self, payload: bytes) -> None:
@@ -80,6 +86,9 @@ class ProfileLearner:
     def _answered(self, payload: bytes) -> None:
         if not self._greeted or ACCEPTED not in self._values:
             self._learn_status(payload)
+        if not self._spelled and (spelled := spelling(payload)) is not None:
+            self._spelled = True
+            self._values.update(spelled)
         if FRAMING not in self._values and self._requests:
             self._learn_framing([channel for channel, _ in acknowledgements(payload)])
 
@@ -96,6 +105,8 @@ class ProfileLearner:
             self._values[GREETING] = text
         elif is_acceptance(objects[0]):
             self._values.setdefault(ACCEPTED, text)
+        elif is_refusal(objects[0]):
+            self._values.setdefault(REFUSED, text)
 
     def _learn_framing(self, acknowledged: list[str]) -> None:
         for request in self._requests:

@@ -4,8 +4,9 @@ The same conversation was worded differently over the years, and old clients che
 words: alpaca-trade-api 0.34 accepts ``success``/``authenticated`` alone, 0.35 to
 1.3.0 ``auth_success``/``authenticated`` alone. A profile is one era's wording; a
 cassette may carry what was learned while it was recorded, which overlays the
-default in three things and no more: the greeting, the reply to a good key, and the
-framing of acknowledgements. What a bad key is told is never learned.
+default: the greeting, the replies to a good key and to a bad one, and the spelling and
+framing of acknowledgements. What REST says of a bad key is looked up on the shelf, where
+recorded answers are.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.acks import COMPACT, SEPARATOR, SUBSCRIBED, Acks, acks_of
 from tickdeck.dialects.jsontext import JsonObject, read_objects, text_of
-from tickdeck.dialects.statuses import Status, frame, render
+from tickdeck.dialects.statuses import NO_SOCKETS, Status, frame, render
 
 
 class Framing(enum.StrEnum):
@@ -42,6 +44,7 @@ class Wording:
     refused: bytes
     bad_key: str
     framing: Framing = Framing.TOGETHER
+    acks: Acks = COMPACT
     learned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -70,8 +73,9 @@ LEARNED: Final = "learned"
 
 GREETING: Final = "greeting"
 ACCEPTED: Final = "auth_success"
+REFUSED: Final = "auth_failed"
 FRAMING: Final = "acks"
-"""The keys of what is learned: the first two are whole frames as text, the last a `Framing`."""
+"""Keys of what is learned: the first three are whole frames as text, the last a `Framing`; see also `acks`."""
 
 LONGEST_STATUS: Final = 4096
 """No greeting or reply is longer, in bytes; what is, is not learned."""
@@ -106,6 +110,12 @@ def _laid_over(base: Wording, key: str, value: str) -> Wording:
         return replace(made, greeting=_lone_status(value, is_greeting))
     if key == ACCEPTED:
         return replace(made, accepted=_lone_status(value, is_acceptance))
+    if key == REFUSED:
+        return replace(made, refused=_lone_status(value, is_refusal))
+    if key == SUBSCRIBED:
+        return replace(made, acks=acks_of(_short(value), separator=base.acks.separator))
+    if key == SEPARATOR:
+        return replace(made, acks=base.acks.separated_by(_short(value)))
     if key == FRAMING:
         return replace(made, framing=_framing(value))
     raise ValueError("this release knows no such thing")
@@ -118,13 +128,17 @@ def _framing(value: str) -> Framing:
 
 
 def _lone_status(value: str, is_right: Callable[[JsonObject], bool]) -> bytes:
-    payload = value.encode("utf-8", "replace")
-    if len(payload) > LONGEST_STATUS:
-        raise ValueError(f"it is longer than {LONGEST_STATUS} bytes")
+    payload = _short(value).encode("utf-8", "replace")
     objects = read_objects(payload)
     if len(objects) > 1 or not is_right(objects[0]):
         raise ValueError("it is not that status alone")
     return payload
+
+
+def _short(value: str) -> str:
+    if len(value.encode("utf-8", "replace")) > LONGEST_STATUS:
+        raise ValueError(f"it is longer than {LONGEST_STATUS} bytes")
+    return value
 
 
 def is_greeting(event: JsonObject) -> bool:
@@ -136,6 +150,14 @@ def is_acceptance(event: JsonObject) -> bool:
     """Whether an event is the reply to a good key, in any era."""
     status = _status_of(event)
     return status == "auth_success" or (status == "success" and event.get("message") == "authenticated")
+
+
+def is_refusal(event: JsonObject) -> bool:
+    """Whether an event is the reply to a bad key, in any era; a key whose plan has no sockets is a good one."""
+    message = event.get("message")
+    if _status_of(event) == "auth_failed":
+        return not str(message).startswith(NO_SOCKETS)
+    return _status_of(event) == "error" and message == Status.KEY_REFUSED_AS_ERROR.message
 
 
 def _status_of(event: JsonObject) -> str | None:

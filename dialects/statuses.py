@@ -18,7 +18,7 @@ ONLY_KNOWN_BY_NAME: Final = frozenset({"force_disconnect", "auth_required", "fai
 """Statuses named in the source of clients; no frame with one of them was ever published."""
 
 
-_NO_SOCKETS: Final = "Your plan doesn't include websocket access."
+NO_SOCKETS: Final = "Your plan doesn't include websocket access."
 _TOO_MANY: Final = "Maximum number of websocket connections exceeded. "
 _LIMIT_REACHED: Final = (
     "You have reached the connection limit for your account. "
@@ -48,8 +48,8 @@ class Status(enum.Enum):
     """2019-05 to 2021-02."""
     KEY_INVALID = ("auth_failed", "invalid API key")
     """After the prose of the 2019 page; never observed on the wire, and what this project says by default."""
-    NO_SOCKETS_IN_PLAN = ("auth_failed", f"{_NO_SOCKETS} Visit https://polygon.io/pricing to upgrade.")
-    NO_SOCKETS_IN_PLAN_2025 = ("auth_failed", f"{_NO_SOCKETS} Visit https://massive.com/pricing to upgrade.")
+    NO_SOCKETS_IN_PLAN = ("auth_failed", f"{NO_SOCKETS} Visit https://polygon.io/pricing to upgrade.")
+    NO_SOCKETS_IN_PLAN_2025 = ("auth_failed", f"{NO_SOCKETS} Visit https://massive.com/pricing to upgrade.")
     AUTH_TIMEOUT = ("auth_timeout", "No authentication request received.")
 
     MAX_CONNECTIONS = ("max_connections", _TOO_MANY)

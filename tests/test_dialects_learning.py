@@ -12,6 +12,7 @@ from tickdeck.cassette.records import Sender
 from tickdeck.dialects.conversation import Conversation, Say
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.profiles import DEFAULT, PROFILES, Framing, Wording, overlay
+from tickdeck.dialects.statuses import Status, frame, render
 
 GREETING = '[{"ev":"status","status":"connected","message":"Connected Successfully"}]'
 ACCEPTED = '[{"ev":"status","status":"success","message":"authenticated"}]'
@@ -60,8 +61,80 @@ def test_a_reply_that_shares_its_frame_is_not_learned() -> None:
     assert learn(GREETING, f"[{ACCEPTED[1:-1]},{ack('C.AUD/USD')[1:-1]}]") == {"greeting": GREETING}
 
 
-def test_whether_a_key_is_good_is_never_learned() -> None:
-    assert learn(GREETING, '{"action":"auth","params":"K"}', REFUSED) == {"greeting": GREETING}
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        REFUSED,
+        REFUSED.replace(",", ", "),
+        '[{"ev":"status","status":"error","message":"authentication failed"}]',
+        '[{"ev":"status","status":"auth_failed","message":"invalid API key"}]',
+    ],
+)
+def test_what_a_bad_key_is_told_is_learned_to_the_letter(refusal: str) -> None:
+    known = learn(GREETING, '{"action":"auth","params":"K"}', refusal)
+    assert known == {"greeting": GREETING, "auth_failed": refusal}
+    assert overlay(DEFAULT, known).refused == refusal.encode()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        Status.NO_SOCKETS_IN_PLAN,
+        Status.NO_SOCKETS_IN_PLAN_2025,
+        Status.AUTH_TIMEOUT,
+        Status.NOT_AUTHORIZED,
+        Status.MAX_CONNECTIONS,
+    ],
+)
+def test_what_is_said_to_a_good_key_is_no_refusal_of_one(status: Status) -> None:
+    assert learn(GREETING, frame([render(status)]).decode()) == {"greeting": GREETING}
+
+
+SPACED = '[{"ev": "status", "status": "success", "message": "subscribed to: T.A"}]'
+ODD = '[ {"status":"success","message":"subscribed to: T.A","ev":"status"} ,\n{"ev":"T"} ]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("recorded", "subscribed", "unsubscribed"),
+    [
+        (
+            SPACED,
+            f"{SPACED[:-1]}, {SPACED[1:]}".replace("T.A", "Q.B", 1).replace("T.A", "Q.C"),
+            SPACED.replace("subscribed to: T.A", "unsubscribed to: Q.B"),
+        ),
+        (
+            ODD,
+            ODD.replace("T.A", "Q.B").replace('{"ev":"T"}', ODD[2:67].replace("T.A", "Q.C")),
+            ODD.replace(' ,\n{"ev":"T"}', "").replace("subscribed to: T.A", "unsubscribed to: Q.B"),
+        ),
+        (f"[{ACCEPTED[1:-1]},{ack('T.A')[1:-1]}]", ack("Q.B", "Q.C"), ack("Q.B", verb="unsubscribed")),
+    ],
+    ids=["spaced", "another order of keys", "as usual"],
+)
+def test_an_acknowledgement_is_spelled_as_it_was_recorded(
+    recorded: str, subscribed: str, unsubscribed: str
+) -> None:
+    conversation = Conversation(overlay(DEFAULT, learn(GREETING, asks("T.A"), recorded)))
+    conversation.receive(b'{"action":"auth","params":"K"}')
+    said = conversation.receive(asks("Q.B", "Q.C").encode())
+    gone = conversation.receive(asks("Q.B", action="unsubscribe").encode())
+    assert [said[0], gone[0]] == [Say(subscribed.encode()), Say(unsubscribed.encode())]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ack("T.A"),
+        ack("T.A", verb="unsubscribed").replace(",", ", "),
+        SPACED.replace('"}', '", "id": 7}'),
+        SPACED.replace("success", "error"),
+        '[{"ev": "T", "message": "subscribed to: T.A"}]',
+        '[{"ev": "status", "status": "success", "message": "subscribed to: "}]',
+        SPACED[:-1],
+    ],
+)
+def test_a_spelling_is_learned_from_an_acknowledgement_that_has_one_of_its_own(line: str) -> None:
+    assert learn(GREETING, line) == {"greeting": GREETING}
 
 
 def test_acknowledgements_of_one_request_in_one_frame_travel_together() -> None:

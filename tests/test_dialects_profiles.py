@@ -46,14 +46,30 @@ LEARNED = {
     "auth_success": A.decode(),
     "acks": "apart",
 }
+SPACED = {
+    "auth_failed": FAILED.decode(),
+    "subscribed": '[{"ev": "status", "status": "success", "message": "subscribed to: {channel}"}]',
+    "separator": ", ",
+}
 
 
-def test_what_a_cassette_learned_overlays_three_things_and_leaves_the_refusals() -> None:
+def test_what_a_cassette_learned_overlays_the_default_and_leaves_the_rest() -> None:
     era = wording(None, LEARNED)
     assert era.greeting == LEARNED["greeting"].encode()
     assert (era.accepted, era.framing) == (A, Framing.APART)
-    assert (era.refused, era.bad_key) == (DEFAULT.refused, DEFAULT.bad_key)
+    assert (era.refused, era.bad_key, era.acks) == (DEFAULT.refused, DEFAULT.bad_key, DEFAULT.acks)
     assert (era.name, era.learned, era.notes) == ("learned", ("greeting", "auth_success", "acks"), ())
+
+
+@pytest.mark.parametrize("keys", [("auth_failed", "subscribed", "separator"), ("separator", "subscribed")])
+def test_the_order_in_which_things_were_learned_does_not_matter(keys: tuple[str, ...]) -> None:
+    era = wording(None, {key: SPACED[key] for key in keys})
+    assert (era.learned, era.notes) == (keys, ())
+    assert era.refused == (FAILED if "auth_failed" in keys else DEFAULT.refused)
+    assert era.acks.frame([era.acks.subscribed("T.A"), era.acks.unsubscribed('a"')]) == (
+        b'[{"ev": "status", "status": "success", "message": "subscribed to: T.A"}, '
+        b'{"ev": "status", "status": "success", "message": "unsubscribed to: a\\""}]'
+    )
 
 
 def test_a_profile_that_is_named_is_taken_as_it_is() -> None:
@@ -83,6 +99,17 @@ def test_a_profile_that_is_named_is_taken_as_it_is() -> None:
             '[{"ev":"status","status":"success","message":"subscribed to: T.A"}]',
             "it is not that status alone",
         ),
+        ("auth_failed", B.decode(), "it is not that status alone"),
+        ("subscribed", SPACED["subscribed"] + " " * 5000, "it is longer than 4096 bytes"),
+        ("subscribed", "\ud800", "it is not the acknowledgement of one channel"),
+        ("subscribed", "[{channel}]", "it is not the acknowledgement of one channel"),
+        ("subscribed", A.decode(), "it is not the acknowledgement of one channel"),
+        (
+            "subscribed",
+            SPACED["subscribed"].replace('"}', '{channel}"}'),
+            "it is not the acknowledgement of one channel",
+        ),
+        ("separator", ";", "it is no comma with spaces around it"),
         ("acks", "sideways", "it is neither together nor apart"),
         ("refusal", INVALID.decode(), "this release knows no such thing"),
     ],
@@ -92,10 +119,15 @@ def test_a_learned_value_that_is_not_sound_is_left_out_with_a_note(key: str, val
     assert era.notes == (f"learned {key} is not used: {why}",)
     assert (era.name, era.learned) == ("polygon", ())
     assert (era.greeting, era.accepted, era.framing) == (CONNECTED, B, Framing.TOGETHER)
+    assert (era.refused, era.acks) == (INVALID, DEFAULT.acks)
 
 
-@given(st.dictionaries(st.sampled_from(["greeting", "auth_success", "acks", "x"]), st.text()))
+@given(
+    st.dictionaries(
+        st.sampled_from(["greeting", "auth_success", "auth_failed", "subscribed", "acks", "x"]), st.text()
+    )
+)
 def test_no_garbage_gets_into_the_words(learned: dict[str, str]) -> None:
     era = overlay(DEFAULT, learned)
     assert len(era.notes) + len(era.learned) == len(learned)
-    assert (era.greeting, era.accepted) == (CONNECTED, B)
+    assert (era.greeting, era.accepted, era.refused) == (CONNECTED, B, INVALID)
