@@ -65,7 +65,7 @@ class PlayWords:
             "slow": lambda line: f"{_who(line)} does not keep up, and has to go",
             "finished": lambda line: f"{_course(line)} came to the end of the tape at {self._when(line)}",
             "left": lambda line: f"{_who(line)} left: {_ending(line)}",
-            "misstep": lambda line: f"{_who(line)} made a misstep: {line['misstep']}, {line['detail']}",
+            "misstep": lambda line: f"{_doer(line)} made a misstep: {line['misstep']}, {line['detail']}",
             "report": _report,
         }
 
@@ -129,6 +129,11 @@ def _told(line: Line) -> str:
 
 def _who(line: Line) -> str:
     return f"client {line['client']}"
+
+
+def _doer(line: Line) -> str:
+    """A client, or a request."""
+    return _who(line) if "client" in line else f"{line['method']} {line['url']}"
 
 
 def _course(line: Line) -> str:

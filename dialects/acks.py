@@ -70,8 +70,10 @@ def acks_of(text: str, *, separator: bytes = b",") -> Acks:
     start, end = before.find("{"), behind.rfind("}") + 1
     if not before.endswith(_HELD) or _CHANNEL in behind or not _is_plain(read_objects(text.encode())):
         raise ValueError("it is not the acknowledgement of one channel")
-    parts = (before[:start], before[start:], behind[:end], behind[end:])
-    return Acks(*(part.encode() for part in parts), separator=separator)
+    opening, head, tail, closing = (
+        part.encode() for part in (before[:start], before[start:], behind[:end], behind[end:])
+    )
+    return Acks(opening, head, tail, closing, separator)
 
 
 def spelling(payload: bytes) -> Mapping[str, str] | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from tickdeck.cassette.indexing import Indexer
-from tickdeck.cassette.records import Sender
+from tickdeck.cassette.records import HeaderPairs, Sender
 from tickdeck.cassette.redaction import SecretPlaces
 from tickdeck.dialects.dialogue import Dialogue
+from tickdeck.dialects.effects import Misstep
 from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.profiles import Wording
 from tickdeck.dialects.timefields import Stretch
@@ -117,6 +118,14 @@ class Dialect(Protocol):
 
     def event_time_ns(self, event: bytes) -> int | None:
         """When an event says it was, in nanoseconds since 1970."""
+        ...
+
+    def key_of(self, query: Iterable[tuple[str, str]], headers: HeaderPairs) -> str | None:
+        """The API key of a request; ``None`` if it has none."""
+        ...
+
+    def misplaced_secret(self, query: Iterable[tuple[str, str]], headers: HeaderPairs) -> Misstep | None:
+        """The misstep that a request is because of a secret that the service does not want, if it has one."""
         ...
 
     def mover(self, shift: Shift) -> Mover:

@@ -25,6 +25,7 @@ from typing import Final, TypeAlias
 
 from tickdeck.dialects.acks import Acks
 from tickdeck.dialects.channels import WILDCARD, normalise
+from tickdeck.dialects.credentials import secret_in_message
 from tickdeck.dialects.effects import (
     Authenticated,
     Drop,
@@ -176,6 +177,11 @@ class Conversation:
         return [Say(frame([render(Status.SLOW_CONSUMER)])), Hang(POLICY_VIOLATION)]
 
     def _act(self, message: JsonObject) -> list[Effect]:
+        misstep = secret_in_message(message)
+        answer = self._answer(message)
+        return answer if misstep is None else [misstep, *answer]
+
+    def _answer(self, message: JsonObject) -> list[Effect]:
         action = text_of(message, "action")
         answer = _TABLE.get((self.state, action or ""))
         if answer is None:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tickdeck.cassette.indexing import Indexer
+from tickdeck.cassette.records import HeaderPairs
 from tickdeck.cassette.redaction import SecretPlaces
-from tickdeck.dialects import harmless
+from tickdeck.dialects import credentials, harmless
 from tickdeck.dialects import markets as trading
 from tickdeck.dialects import profiles as eras
 from tickdeck.dialects.advice import advice
 from tickdeck.dialects.dialogue import Dialogue
+from tickdeck.dialects.effects import Misstep
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.polygon_events import PolygonIndexer
@@ -69,6 +71,14 @@ class Polygon:
     def event_time_ns(self, event: bytes) -> int | None:
         """See `markets.event_time_ns`."""
         return trading.event_time_ns(event)
+
+    def key_of(self, query: Iterable[tuple[str, str]], headers: HeaderPairs) -> str | None:
+        """See `credentials.key_of`."""
+        return credentials.key_of(query, headers)
+
+    def misplaced_secret(self, query: Iterable[tuple[str, str]], headers: HeaderPairs) -> Misstep | None:
+        """See `credentials.secret_in_request`."""
+        return credentials.secret_in_request(query, headers)
 
     def mover(self, shift: Shift) -> PolygonMover:
         """See `timefields` and `resttimes`."""

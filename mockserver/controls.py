@@ -290,7 +290,8 @@ class Controls:
         report = {
             "kind": "report",
             "clients": rows,
-            "missteps": sum(made for row in rows if isinstance(made := row["missteps_made"], int)),
+            "missteps": self._desk.missteps
+            + sum(made for row in rows if isinstance(made := row["missteps_made"], int)),
             **self._desk.report(),
             "error": None if stage.failure is None else str(stage.failure),
             "lateness": stage.lateness().summary(),

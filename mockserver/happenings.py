@@ -108,8 +108,7 @@ def assert_requested(journal: Happenings, request: str, times: int | None) -> No
 def assert_no_missteps(journal: Happenings) -> None:
     """See `tickdeck.mockserver.handles.Market.assert_no_missteps`."""
     made = [
-        f"client {each.client}: {each.parts.get('misstep')}, {each.parts.get('detail')}"
-        for each in journal.missteps
+        f"{each.doer}: {each.parts.get('misstep')}, {each.parts.get('detail')}" for each in journal.missteps
     ]
     if made:
         raise AssertionError(f"{len(made)} misstep{'s' if len(made) > 1 else ''}: {_some(made)}")

@@ -29,6 +29,13 @@ class Entry:
     timeline: int | None = None
     parts: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def doer(self) -> str:
+        """Who did it, in words: a client, or a request."""
+        if self.client is None and "url" in self.parts:
+            return f"{self.parts.get('method')} {self.parts['url']}"
+        return f"client {self.client}"
+
 
 class Journal:
     """The entries of a server, in order. ``lost`` counts those that were let go for later ones."""

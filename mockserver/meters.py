@@ -21,7 +21,9 @@ def metrics_of(stage: Stage, desk: RestDesk) -> list[Family]:
         counter(
             "tickdeck_player_sent_bytes_total", "Bytes sent on sockets, answers included.", sent.wire_bytes
         ),
-        counter("tickdeck_player_missteps_total", "What clients did wrong.", sent.missteps_made),
+        counter(
+            "tickdeck_player_missteps_total", "What clients did wrong.", sent.missteps_made + desk.missteps
+        ),
         counter(
             "tickdeck_player_requests_total",
             "REST requests, by what became of them; variant: recorded with other fields; missed: not on the cassette.",

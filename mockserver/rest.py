@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from tickdeck.cassette.records import Interaction
 from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
@@ -15,13 +16,11 @@ from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.ignoring import refuse_secrets
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
+from tickdeck.mockserver.refusing import Refusals
 from tickdeck.mockserver.shelf import Found, Shelf
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubbing import stubs_of
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
-
-KEY_PARAMETERS: Final = ("apikey", "key_id")
-BEARER: Final = "bearer "
 
 MISSES_KEPT: Final = 10_000
 """Misses that are reported one by one; more of them are counted."""
@@ -44,7 +43,9 @@ class RestDesk:
             bound=stage.options.matched,
         )
         self.stubs = stubs_of(stage.options.stubs, rules=rules)
-        self._shelf = Shelf(stage.cassette.interactions(), rules=rules, zero_ns=stage.tapes.zero_ns)
+        interactions = list(stage.cassette.interactions())
+        self._shelf = Shelf(interactions, rules=rules, zero_ns=stage.tapes.zero_ns)
+        self._refusals = Refusals(interactions if stage.options.profile is None else (), stage.dialect)
         self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
         self.reset()
 
@@ -59,6 +60,8 @@ class RestDesk:
         self._variants = 0
         self._refused = 0
         self._stubbed = 0
+        self.missteps = 0
+        """Of requests; those of sockets are in the books of their clients."""
 
     async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
         """The response; ``own`` is this server's origin as the client spells it."""
@@ -67,12 +70,10 @@ class RestDesk:
             self._stage.secrets.learn(url=request.raw_path, headers=request.raw_headers, body=body)
         self.asked += 1
         asked = Asked.of(request.method, request.raw_path, headers=request.raw_headers, body=body)
-        key = self._key_of(request)
+        self._look_for_secrets(request, asked)
+        key = self._stage.dialect.key_of(request.query.items(), request.raw_headers)
         if key is None or not self._stage.keys.accepts(key):
-            refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
-            self._refused += 1
-            self._stage.note([self._entry("request", asked, None, status=refusal.http)])
-            return _refuse(refusal)
+            return self._refuse_key(request, asked, key, own=own)
         timeline = self._stage.timelines.of(key)
         if (stub := self.stubs.find(asked)) is not None:
             self._stubbed += 1
@@ -91,18 +92,40 @@ class RestDesk:
         else:
             self._served += 1
         self._stage.fix_time()
+        answer = self._made(found.interaction, request, own=own)
+        said = {"trouble": answer.trouble, "variant": found.variant}
+        parts = {name: words for name, words in said.items() if words}
+        self._stage.note([self._entry("request", asked, timeline, status=answer.status, **parts)])
+        return await self._send(request, answer)
+
+    def _refuse_key(
+        self, request: web.BaseRequest, asked: Asked, key: str | None, *, own: str
+    ) -> web.StreamResponse:
+        """As it was recorded; where no refusal was, in the profile's words."""
+        self._refused += 1
+        recorded = self._refusals.of(key)
+        refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
+        status = refusal.http if recorded is None else recorded.status
+        self._stage.note([self._entry("request", asked, None, status=status)])
+        return _refuse(refusal) if recorded is None else _response(self._made(recorded, request, own=own))
+
+    def _look_for_secrets(self, request: web.BaseRequest, asked: Asked) -> None:
+        found = self._stage.dialect.misplaced_secret(request.query.items(), request.raw_headers)
+        if found is not None:
+            self.missteps += 1
+            said = {"misstep": found.kind, "detail": found.detail}
+            self._stage.note([self._entry("misstep", asked, None, **said)])
+
+    def _made(self, recorded: Interaction, request: web.BaseRequest, *, own: str) -> Answer:
+        """What a recording comes to for this client."""
         shifter = self._stage.shifter
-        answer = answer_of(
-            found.interaction,
+        return answer_of(
+            recorded,
             mover=None if shifter is None else shifter.mover,
             method=request.method,
             accept_encoding=request.headers.get("Accept-Encoding"),
             origins=Origins(self._origins, own=own),
         )
-        said = {"trouble": answer.trouble, "variant": found.variant}
-        parts = {name: words for name, words in said.items() if words}
-        self._stage.note([self._entry("request", asked, timeline, status=answer.status, **parts)])
-        return await self._send(request, answer)
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         """The answer on its way; one that broke off when it was recorded breaks off again."""
@@ -156,14 +179,6 @@ class RestDesk:
             position_ns=max(timeline.position(self._stage.clock.now_ns()), self._stage.tapes.begin_ns),
             visits=timeline.visits,
         )
-
-    def _key_of(self, request: web.BaseRequest) -> str | None:
-        """The API key, from where the service looks for it; ``None`` if there is none."""
-        for name, value in request.query.items():
-            if name.lower() in KEY_PARAMETERS and value:
-                return value
-        header = request.headers.get("Authorization", "")
-        return header[len(BEARER) :].strip() or None if header.lower().startswith(BEARER) else None
 
     def _shown(self, asked: Asked) -> str:
         """Path and query without its secrets."""

@@ -243,7 +243,8 @@ class Player:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             if (refusal := refusal_of(request)) is not None:
                 return refusal
-            connection = self.stage.connection(request.path)
+            misplaced = self.stage.dialect.misplaced_secret(request.query.items(), request.raw_headers)
+            connection = self.stage.connection(request.path, handshake=misplaced)
             try:
                 return await connection.serve(request)
             finally:

@@ -63,6 +63,8 @@ class Session:
         self.ending: Ending | None = None
         self.joined_ns = 0
         """The clock when it authenticated."""
+        self.handshake: Misstep | None = None
+        """What the client did wrong before its first message."""
         self._timelines = timelines
         self._connected_ns = 0
         self._end_said = False
@@ -78,7 +80,9 @@ class Session:
     def open(self, now_ns: int) -> list[Entry]:
         """The client is connected: the greeting."""
         self._connected_ns = now_ns
-        return [self._entry("connected", now_ns), *self._carry_out(self.conversation.open(), now_ns)]
+        wrong = () if self.handshake is None else (self.handshake,)
+        effects = [*wrong, *self.conversation.open()]
+        return [self._entry("connected", now_ns), *self._carry_out(effects, now_ns)]
 
     def receive(self, payload: bytes, now_ns: int) -> list[Entry]:
         """A text message arrived."""

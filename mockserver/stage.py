@@ -20,6 +20,7 @@ from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.readable import Readable
 from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
+from tickdeck.dialects.effects import Misstep
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.account import Sums
 from tickdeck.mockserver.ahead import Ahead
@@ -150,8 +151,8 @@ class Stage:
 
     # -- clients come and go
 
-    def connection(self, path: str) -> Connection:
-        """A new client's connection to the market that a path names."""
+    def connection(self, path: str, *, handshake: Misstep | None = None) -> Connection:
+        """A new client's connection to the market that a path names; ``handshake``: what was wrong with its opening."""
         self.clients += 1
         market = self.market_of(path)
         conversation = Conversation(
@@ -168,6 +169,7 @@ class Stage:
             cutter=self._cutter(market),
             timelines=self.timelines,
         )
+        session.handshake = handshake
         witness = None if self.keeper is None else self.keeper.witness(session)
         connection = Connection(session, clock=self.clock, options=self.options, house=self, witness=witness)
         self.connections[session.number] = connection

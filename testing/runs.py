@@ -88,7 +88,7 @@ class PlayRun:
         for miss in market.misses():
             yield f"a request was not on the cassette: {self._advised(miss)}"
         for each in market.journal.missteps:
-            yield f"client {each.client} made a misstep ({each.parts['misstep']}): {each.parts['detail']}"
+            yield f"{each.doer} made a misstep ({each.parts['misstep']}): {each.parts['detail']}"
 
     def _advised(self, miss: Mapping[str, object]) -> str:
         """The sentence of a miss, with the marker where it has flags."""

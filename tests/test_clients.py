@@ -122,4 +122,4 @@ def test_rest_clients_are_given_the_same_rows_and_refusal(bot: str, cassette: Pa
     assert end == "end 200"
     assert digest(given[: len(rows)]) == digest(rows)
     assert len(given) > len(rows)
-    assert refused == ["refused invalid API key", "end 401"]
+    assert refused == ["refused Unknown API Key", "end 401"]  # the words of the refusal on the cassette
