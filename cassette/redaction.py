@@ -20,7 +20,7 @@ finds it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
@@ -41,7 +41,7 @@ from tickdeck.cassette.records import (
     TrackClosed,
     TrackOpened,
 )
-from tickdeck.cassette.spelling import Spelling, has_escapes
+from tickdeck.cassette.spelling import has_escapes
 from tickdeck.cassette.spots import (
     LONGEST_NAME,
     NO_PLACES,
@@ -54,8 +54,9 @@ from tickdeck.cassette.spots import (
     parameter_spots,
     user_spots,
 )
+from tickdeck.cassette.watched import MOST_PASSING, Watched
 
-__all__ = ["NO_PLACES", "SHORTEST", "Redactor", "SecretPlaces", "Spot"]
+__all__ = ["MOST_PASSING", "NO_PLACES", "SHORTEST", "Redactor", "SecretPlaces", "Spot"]
 
 SHORTEST: Final = 16
 """Characters from which on a secret is replaced by value."""
@@ -64,9 +65,6 @@ REACH: Final = 64 << 10
 """Bytes around a cut of a large body that are looked at for a secret across it."""
 
 STAGING: Final = "-staging"
-MOST_PASSING: Final = 64
-"""So many cookies are looked for by value, the newest: a service may set another with each answer."""
-
 _R = TypeVar("_R", bound=Record)
 
 
@@ -90,9 +88,7 @@ class Redactor:
         self._places = places
         self._placeholders: dict[str, str] = {}
         self._taken: set[int] = set(taken)
-        self._watched: dict[str, Spelling] = {}
-        self._passing: list[str] = []
-        self._probes: tuple[bytes, ...] = ()
+        self._watched = Watched()
         self._warned: dict[str, str] = {}
         self._unopened: Counter[str] = Counter()
         for secret in known:
@@ -150,8 +146,7 @@ class Redactor:
         window = data[base : at + REACH]
         spots = parameter_spots(window, self._places.query_parameters)
         spans = [(max(spot.start - LONGEST_NAME, 0), spot.end) for spot in spots]
-        for spelling in self._watched.values():
-            spans += spelling.spans(window)
+        spans += self._watched.spans(window)
         cut = at - base
         for start, end in sorted(spans, reverse=True):
             cut = start if start < cut < end else cut
@@ -194,16 +189,26 @@ class Redactor:
         came = self._opened(record.body, () if record.decoded else record.response_headers, record.decoded)
         request_plain = self._put(sent.plain, self._request_spots(sent.plain))
         plain = self._put(came.plain, parameter_spots(came.plain, self._places.query_parameters))
-        asked, request_body = self._closed(asked, record.request_body, sent, request_plain, "request body")
-        answered, body = self._closed(answered, record.body, came, plain, "body", record.complete)
+        reason = self._put_string(record.reason)
+        method = record.method
+        fields = [part for pair in (*asked, *answered) for part in pair]
+        texts = [text.encode("utf-8", "surrogatepass") for text in (method, url, reason)]
+        if self._watched.may_be_in(b"\n".join([*texts, *fields, request_plain, plain])):
+            request_plain = self._by_value(request_plain, "request body")
+            plain = self._by_value(plain, "body")
+            method, url = self._value(method, "method"), self._value(url, "url")
+            reason = self._value(reason, "reason")
+            asked, answered = self._pair_values(asked), self._pair_values(answered)
+        asked, request_body = _closed(asked, record.request_body, sent, request_plain)
+        answered, body = _closed(answered, record.body, came, plain, complete=record.complete)
         return _with(
             record,
-            method=self._value(record.method, "method"),
-            url=self._value(url, "url"),
-            reason=self._string(record.reason, "reason"),
-            request_headers=self._pair_values(asked),
+            method=method,
+            url=url,
+            reason=reason,
+            request_headers=asked,
             request_body=request_body,
-            response_headers=self._pair_values(answered),
+            response_headers=answered,
             body=body,
         )
 
@@ -220,16 +225,6 @@ class Redactor:
             self._unopened[", ".join(codings)] += 1
             return _Body(body, ())
         return _Body(plain, codings)
-
-    def _closed(
-        self, headers: HeaderPairs, body: bytes, was: _Body, plain: bytes, place: str, complete: bool = True
-    ) -> tuple[HeaderPairs, bytes]:
-        """The body as it was, if nothing in it has changed."""
-        plain = self._by_value(plain, place)
-        if plain == was.plain:
-            return headers, body
-        body = closed(plain, was.codings)
-        return for_changed_body(headers, len(body)) if complete else headers, body
 
     # Parts of records: by place first, by value when the whole record has been seen.
 
@@ -251,6 +246,10 @@ class Redactor:
             (name, self._by_value(value, f"header {name.lower().decode('latin-1')}"))
             for name, value in ((self._by_value(name, "header name"), value) for name, value in headers)
         )
+
+    def _put_string(self, text: str) -> str:
+        data = text.encode("utf-8", "surrogatepass")
+        return _same(text, data, self._put(data, parameter_spots(data, self._places.query_parameters)))
 
     def _string(self, text: str, place: str, *, is_address: bool = False) -> str:
         """Both at once, for a text that stands alone."""
@@ -282,28 +281,18 @@ class Redactor:
 
     def _by_value(self, data: bytes, place: str) -> bytes:
         """``data`` with placeholders for every secret that is known by now."""
-        if not self._watched or self._lacks_secrets(data):
-            return data
-        for secret in sorted(self._watched, key=len, reverse=True):
-            spans = self._watched[secret].spans(data)
-            if spans:
-                placeholder = self._placeholder(secret)
-                data = _replaced(data, spans, placeholder.encode("ascii"))
-                if place:
-                    self._count(placeholder, place, len(spans))
-        return data
+
+        def put(secret: str, times: int) -> bytes:
+            placeholder = self._placeholder(secret)
+            if place:
+                self._count(placeholder, place, times)
+            return placeholder.encode("ascii")
+
+        return self._watched.replaced(data, put)
 
     def _is_quiet(self, data: bytes) -> bool:
         """Neither a listed place nor a known secret can be in these bytes: market data, mostly."""
-        return b"=" not in data and self._lacks_secrets(data)
-
-    def _lacks_secrets(self, data: bytes) -> bool:
-        if has_escapes(data):
-            return False
-        for probe in self._probes:  # noqa: SIM110 - asked of every frame, a generator would double the cost
-            if probe in data:
-                return False
-        return True
+        return b"=" not in data and not has_escapes(data) and not self._watched.may_be_in(data)
 
     # What is known.
 
@@ -320,7 +309,7 @@ class Redactor:
         placeholder = self._placeholder(secret)
         for each in (secret, *map(_bare, spot.also)):
             if len(each) >= SHORTEST:
-                self._watch(each, passing=spot.passing)
+                self._watched.add(each, passing=spot.passing)
         if len(secret) < SHORTEST and secret not in self._warned:
             self._warned[secret] = (
                 f"{placeholder} has {len(secret)} characters ({spot.place}): "
@@ -331,24 +320,12 @@ class Redactor:
     def _know(self, secret: str) -> None:
         secret = _bare(secret)
         if len(secret) >= SHORTEST:
-            self._watch(secret, passing=False)
+            self._watched.add(secret, passing=False)
         elif secret:
             self._warned[secret] = (
                 f"a secret that was given has {len(secret)} characters: "
                 f"below {SHORTEST} it is redacted in its places only, not by value"
             )
-
-    def _watch(self, secret: str, *, passing: bool) -> None:
-        if secret in self._watched:
-            if not passing and secret in self._passing:
-                self._passing.remove(secret)
-            return
-        self._watched[secret] = Spelling(secret)
-        if passing:
-            self._passing.append(secret)
-            if len(self._passing) > MOST_PASSING:
-                del self._watched[self._passing.pop(0)]
-        self._probes = tuple(probe for spelling in self._watched.values() for probe in spelling.probes)
 
     def _placeholder(self, secret: str) -> str:
         found = self._placeholders.get(secret)
@@ -369,13 +346,14 @@ def _bare(secret: str) -> str:
     return secret.strip().removesuffix(STAGING) or secret.strip()
 
 
-def _replaced(data: bytes, spans: Sequence[tuple[int, int]], placeholder: bytes) -> bytes:
-    pieces: list[bytes] = []
-    kept_to = 0
-    for start, end in spans:
-        pieces += [data[kept_to:start], placeholder]
-        kept_to = end
-    return b"".join([*pieces, data[kept_to:]])
+def _closed(
+    headers: HeaderPairs, body: bytes, was: _Body, plain: bytes, *, complete: bool = True
+) -> tuple[HeaderPairs, bytes]:
+    """The body as it was, if nothing in it has changed."""
+    if plain == was.plain:
+        return headers, body
+    body = closed(plain, was.codings)
+    return for_changed_body(headers, len(body)) if complete else headers, body
 
 
 def _with(record: _R, **parts: object) -> _R:

@@ -2,7 +2,7 @@
 
 A secret that was seen once turns up again in other clothes: percent-encoded in a
 URL (once or twice), escaped in JSON (or in JSON inside JSON), in base64 at any of
-three alignments, in UTF-8 or latin-1. Each character has a few spellings, and any
+three alignments, in hexadecimal, in UTF-8 or latin-1. Each character has a few spellings, and any
 mixture of them is the secret.
 
 Looking for all mixtures is slow, and market data holds none of them, so the question
@@ -20,10 +20,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Final
 from urllib.parse import quote
+
+from tickdeck.cassette.sieve import Wanted, wanted
 
 _CONTROLS: Final = {"\n": b"n", "\r": b"r", "\t": b"t", "\b": b"b", "\f": b"f"}
 _SLASHES: Final = rb"\\\\{0,7}"
@@ -40,6 +42,17 @@ _SHORTEST_PIECE: Final = 8
 """Less of base64 is nobody's."""
 
 
+_SIMPLE: Final = re.compile(r"[!-$&-\[\]-~]+")
+"""ASCII without spaces, percent signs and backslashes: what is written can be read in one way only."""
+
+_UNIT: Final = re.compile(
+    rb"%(?:25){0,2}([0-9A-Fa-f]{2})|\\{1,8}(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|([\"'/]))"
+)
+_BEGINS_ESCAPE: Final = frozenset(b"%\\")
+_AS_IT_IS: Final = bytes(range(256))
+_ONE_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
+
+
 class Spelling:
     """One secret, ready to be looked for."""
 
@@ -49,10 +62,12 @@ class Spelling:
         texts = [raw, secret.encode("latin-1")] if _is_latin(secret) else [raw]
         forms = [raw, quote(raw, safe="").encode("ascii"), json.dumps(secret)[1:-1].encode("ascii")]
         coded = [piece for form in forms for piece in _base64_pieces(form)]
+        coded += [digits for text in texts for digits in _hexadecimal(text)]
         self._coded = tuple(piece for piece in dict.fromkeys(coded) if len(piece) >= _SHORTEST_PIECE)
         self._reach = _LONGEST_LETTER * max(map(len, (self.secret, *self._coded)))
         # What a backslash or a letter of two encodings can be mixed with is not told by one letter.
         self._is_plain = secret.isascii() and "\\" not in secret
+        self._is_simple = _SIMPLE.fullmatch(secret) is not None
         self.probes: tuple[bytes, ...] = tuple(
             dict.fromkeys(
                 [*texts, *(text.replace(b" ", b"+") for text in texts), *_both_alphabets(self._coded)]
@@ -60,19 +75,32 @@ class Spelling:
         )
 
     @cached_property
+    def wanted(self) -> Wanted:
+        """How it is looked for among others."""
+        return wanted(self.probes, self._reach)
+
+    @cached_property
     def _patterns(self) -> tuple[re.Pattern[bytes], ...]:
         spelled = re.compile(spelled_as(self.secret), re.DOTALL)
         return spelled, *(re.compile(_coded_as(piece)) for piece in self._coded)
 
-    def spans(self, data: bytes) -> list[tuple[int, int]]:
-        """Where the secret stands in ``data``, in order; none overlap."""
+    def spans(self, data: bytes, windows: Sequence[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
+        """Where the secret stands in ``data`` (in these windows, if it can only be there), in order; none overlap."""
         found = sorted(
-            hit.span()
-            for start, end in self._windows(data)
-            for pattern in self._patterns
-            for hit in pattern.finditer(data, start, end)
+            span
+            for start, end in (self._windows(data) if windows is None else windows)
+            for span in self._found(data, start, end)
         )
-        return without_overlap(found)
+        return merged(found)
+
+    def _found(self, data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+        if not self._is_simple:
+            for pattern in self._patterns:
+                yield from (hit.span() for hit in pattern.finditer(data, start, end))
+            return
+        yield from _read_as(self.secret.encode("ascii"), data, start, end)
+        for piece in self._coded:
+            yield from _read_as(piece, data, start, end, alphabet=_ONE_ALPHABET)
 
     def _windows(self, data: bytes) -> list[tuple[int, int]]:
         """Where in ``data`` it can stand at all; apart from each other, in order."""
@@ -99,18 +127,56 @@ class Spelling:
         return re.compile(b"|".join(dict.fromkeys(forms)))
 
 
+def _read_as(
+    text: bytes, data: bytes, start: int, end: int, *, alphabet: bytes = _AS_IT_IS
+) -> Iterator[tuple[int, int]]:
+    """Where a simple text stands between two places, each letter as it is or by an escape.
+
+    Letters are equal when ``alphabet`` translates them to the same.
+    """
+    for hit in _beginnings(text[:1], alphabet).finditer(data, start, end):
+        at = hit.start()
+        if at >= start and (stop := _read_from(at, text, data, alphabet)):
+            yield at, stop
+            start = stop
+
+
+@lru_cache(maxsize=256)
+def _beginnings(letter: bytes, alphabet: bytes) -> re.Pattern[bytes]:
+    alike = bytes(byte for byte in range(256) if alphabet[byte] == alphabet[letter[0]])
+    return re.compile(b"[" + re.escape(alike) + rb"%\\]")
+
+
+def _read_from(at: int, text: bytes, data: bytes, alphabet: bytes) -> int:
+    """Where the text ends if it begins here, else 0."""
+    for letter in text:
+        byte = data[at] if at < len(data) else -1
+        if byte in _BEGINS_ESCAPE:
+            unit = _UNIT.match(data, at)
+            if unit is None:
+                return 0
+            digits = unit[1] or unit[2] or unit[3]
+            byte, at = int(digits, 16) if digits else unit[4][0], unit.end() - 1
+        if byte < 0 or alphabet[byte] != alphabet[letter]:
+            return 0
+        at += 1
+    return at
+
+
 def has_escapes(data: bytes) -> bool:
     """Whether characters can be spelled by other than themselves here."""
     return b"%" in data or b"\\" in data
 
 
-def without_overlap(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Of sorted spans those that begin after the one before has ended."""
-    kept: list[tuple[int, int]] = []
-    for span in spans:
-        if not kept or span[0] >= kept[-1][1]:
-            kept.append(span)
-    return kept
+def merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted spans, those that overlap as one."""
+    apart: list[tuple[int, int]] = []
+    for start, end in spans:
+        if apart and start < apart[-1][1]:
+            start, last = apart.pop()
+            end = max(end, last)
+        apart.append((start, end))
+    return apart
 
 
 def spelled_as(text: str, *, any_case: bool = False) -> bytes:
@@ -189,6 +255,12 @@ def _base64_pieces(raw: bytes) -> list[bytes]:
         whole = base64.b64encode(bytes(before) + raw + bytes(after))
         pieces.append(whole[-(-8 * before // 6) : 8 * (before + len(raw)) // 6])
     return pieces
+
+
+def _hexadecimal(raw: bytes) -> list[bytes]:
+    """In small digits and in capital ones."""
+    digits = raw.hex()
+    return [digits.encode("ascii"), digits.upper().encode("ascii")]
 
 
 def _both_alphabets(pieces: tuple[bytes, ...]) -> list[bytes]:

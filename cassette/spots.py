@@ -25,8 +25,8 @@ from tickdeck.cassette.spelling import spelled_as
 PLACEHOLDER: Final = re.compile(r"\s*REDACTED-([0-9]{1,9})(?:-staging)?\s*")
 """What redaction leaves where a secret was."""
 
-_PERCENT: Final = rb"%(?:25)*"
-_EQUALS: Final = re.compile(_PERCENT + rb"3[dD]|\\+u003[dD]|=")
+_EQUALS: Final = re.compile(rb"[%\\=](?:(?<=%)(?:25)*3[dD]|(?<=\\)\\*u003[dD]|(?<==))")
+_EQUALS_AS_IT_IS: Final = re.compile(b"=")
 _MAY_HAVE_PARAMETERS: Final = (b"=", b"%", b"\\")
 LONGEST_NAME: Final = 256
 """Bytes of a name and of what stands between it and its value, in any spelling."""
@@ -117,7 +117,8 @@ def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = Fa
     pattern, endings = _names_before(names), tuple(name.encode() for name in names)
     reach = max(map(len, endings))
     found: list[Spot] = []
-    for equals in _EQUALS.finditer(text):
+    has_escapes = b"%" in text or b"\\" in text
+    for equals in (_EQUALS if has_escapes else _EQUALS_AS_IT_IS).finditer(text):
         before = text[max(0, equals.start() - reach) : equals.start()]
         if b"%" not in before and b"\\" not in before and not before.lower().endswith(endings):
             continue  # what has no escape in its last letters is a name as it stands, or none

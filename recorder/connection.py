@@ -86,4 +86,4 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(Watched, loop=self._loop)
+        self._factory = partial(Watched, loop=self._loop)  # type: ignore[assignment]  # makes a kind of what it made
