@@ -21,9 +21,10 @@ from typing import Final, NamedTuple, TypeAlias
 from tickdeck.cassette.bodies import coding_of
 from tickdeck.cassette.codings import readable
 from tickdeck.cassette.records import HeaderPairs, Interaction
+from tickdeck.dialects.base import Dialect
 from tickdeck.mockserver.bodies import Canonical, canonical
 from tickdeck.mockserver.fields import fields_of
-from tickdeck.mockserver.ignoring import CREDENTIALS, NOTHING, Ignored
+from tickdeck.mockserver.ignoring import CREDENTIALS, NOTHING, Ignored, refuse_secrets
 from tickdeck.mockserver.targets import Pairs, decode_pairs, segments, split_target
 
 Harmless: TypeAlias = Callable[[str, str, Sequence[str]], bool]
@@ -76,6 +77,20 @@ class Rules:
     secret_headers: frozenset[str] = frozenset()
     bound: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, dialect: Dialect, *, ignored: Ignored = NOTHING, bound: tuple[str, ...] = ()) -> Rules:
+        """Those of a dialect and a user; `UsageError` where a field is to be equal whose value is redacted."""
+        places = dialect.places
+        refuse_secrets(bound, places.headers)
+        return cls(
+            secret_parameters=places.query_parameters,
+            secret_fields=places.body_fields,
+            harmless=dialect.is_harmless,
+            ignored=ignored,
+            secret_headers=places.headers,
+            bound=bound,
+        )
+
     def key(self, asked: Asked) -> RequestKey:
         """The request without what takes no part."""
         path = segments(asked.path)
@@ -120,15 +135,17 @@ class RequestKey(NamedTuple):
         """Whether redaction left a placeholder in it."""
         return any(map(_has_placeholder, self))
 
-    def fits(self, asked: RequestKey) -> bool:
-        """Whether this recorded request is the one that is asked, any text standing for a placeholder."""
+    def asks_at(self, asked: RequestKey) -> bool:
+        """Whether method, path and query are those of what is asked, any text standing for a placeholder."""
         return (
             self.method == asked.method
             and text_fits(self.path, asked.path)
             and not any(difference(self.query, asked.query))
-            and text_fits(self.body, asked.body)
-            and text_fits(self.bound, asked.bound)
         )
+
+    def fits(self, asked: RequestKey) -> bool:
+        """Whether this recorded request is the one that is asked, any text standing for a placeholder."""
+        return self.asks_at(asked) and text_fits(self.body, asked.body) and text_fits(self.bound, asked.bound)
 
 
 class Difference(NamedTuple):

@@ -48,6 +48,8 @@ class Ignored:
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     json: tuple[tuple[Step, ...], ...] = ()
+    given: tuple[str, ...] = ()
+    """As they were written."""
 
     def has_parameter(self, name: str) -> bool:
         """Whether a query parameter is left aside, by its name decoded or as it can be printed."""
@@ -67,7 +69,8 @@ CREDENTIALS: Final = frozenset(("authorization", "proxy-authorization", "cookie"
 def parse_ignored(given: Iterable[str]) -> Ignored:
     """From ``KIND:NAME`` texts; `UsageError` for one that is none."""
     found: dict[str, list[str]] = {"query": [], "header": [], "json": []}
-    for text in given:
+    texts = tuple(given)
+    for text in texts:
         kind, colon, name = text.partition(":")
         if not colon or not name or kind not in found:
             raise UsageError(f"ignore wants query:NAME, header:NAME or json:PATH, not {text!r}")
@@ -76,6 +79,7 @@ def parse_ignored(given: Iterable[str]) -> Ignored:
         query=tuple(found["query"]),
         headers=tuple(name.lower() for name in found["header"]),
         json=tuple(map(parse_path, found["json"])),
+        given=texts,
     )
 
 

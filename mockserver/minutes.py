@@ -76,6 +76,8 @@ def run_facts(cassette: Readable, options: PlayOptions, tapes: Tapes) -> dict[st
         "time_shift": None if options.time_shift is None else str(options.time_shift.to),
         "profile": options.profile,
         "not_entitled": list(options.not_entitled),
+        "ignore": list(options.ignored.given),
+        "match": [f"header:{name}" for name in options.matched],
     }
 
 

@@ -13,7 +13,6 @@ from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
-from tickdeck.mockserver.ignoring import refuse_secrets
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
 from tickdeck.mockserver.refusing import Refusals
@@ -33,19 +32,12 @@ class RestDesk:
         self.asked = 0
         self._stage = stage
         self._secret = stage.dialect.places.query_parameters
-        refuse_secrets(stage.options.matched, stage.dialect.places.headers)
-        rules = Rules(
-            secret_parameters=self._secret,
-            secret_fields=stage.dialect.places.body_fields,
-            harmless=stage.dialect.is_harmless,
-            ignored=stage.options.ignored,
-            secret_headers=stage.dialect.places.headers,
-            bound=stage.options.matched,
-        )
-        self.stubs = stubs_of(stage.options.stubs, rules=rules)
+        options = stage.options
+        rules = Rules.of(stage.dialect, ignored=options.ignored, bound=options.matched)
+        self.stubs = stubs_of(options.stubs, rules=rules)
         interactions = list(stage.cassette.interactions())
         self._shelf = Shelf(interactions, rules=rules, zero_ns=stage.tapes.zero_ns)
-        self._refusals = Refusals(interactions if stage.options.profile is None else (), stage.dialect)
+        self._refusals = Refusals(interactions if options.profile is None else (), stage.dialect)
         self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
         self.reset()
 
@@ -94,7 +86,8 @@ class RestDesk:
         self._stage.fix_time()
         answer = self._made(found.interaction, request, own=own)
         said = {"trouble": answer.trouble, "variant": found.variant}
-        parts = {name: words for name, words in said.items() if words}
+        parts: dict[str, object] = {name: words for name, words in said.items() if words}
+        parts["recording"] = found.interaction.seq
         self._stage.note([self._entry("request", asked, timeline, status=answer.status, **parts)])
         return await self._send(request, answer)
 

@@ -108,6 +108,25 @@ class ClientRun:
         return self.marks.last if self.left is None else self.left.cursor
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRun:
+    """One request, when it was answered, and by what: the sequence of a recording, a stub, or neither.
+
+    ``sentence`` and ``ignore`` are those of a miss, ``variant`` says how the recording was made differently.
+    """
+
+    at_ns: int
+    method: str
+    url: str
+    position_ns: int | None = None
+    status: int | None = None
+    recording: int | None = None
+    stub: bool = False
+    variant: str = ""
+    sentence: str = ""
+    ignore: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class PlaybackRun:
     """The legs of one playback: where each began and ended, and the lines its playhead was on."""
@@ -177,6 +196,11 @@ class Facts:
         return Place(at_ns, cursor_of(self.integer("leg"), self.integer("seq")), self.maybe("position_ns"))
 
 
+def is_run(cassette: Readable) -> bool:
+    """Whether this is the journal of a run, and no tape."""
+    return any(track.market == DESK for track in cassette.survey.tracks.values())
+
+
 class Rundown:
     """A whole run. UsageError for a cassette that is none."""
 
@@ -186,13 +210,14 @@ class Rundown:
         self.facts = Facts({})
         self.clients: dict[int, ClientRun] = {}
         self.playbacks: dict[Playback, PlaybackRun] = {}
+        self.requests: list[RequestRun] = []
         self.end_ns = 0
         """When the last thing happened, on the run's cassette."""
         self._desk: int | None = None
         self._said: dict[int, Frame] = {}
         self._tracks: dict[int, int] = {}
         self._stopping = False
-        if not any(track.market == DESK for track in cassette.survey.tracks.values()):
+        if not is_run(cassette):
             raise UsageError(
                 f"{cassette.name} is no journal of a run; `tickdeck play --journal FILE` keeps one"
             )
@@ -237,6 +262,20 @@ class Rundown:
     def _reset(self, facts: Facts, at_ns: int) -> None:
         self.clients.clear()
         self.playbacks.clear()
+        self.requests.clear()
+
+    def _requested(self, facts: Facts, at_ns: int) -> None:
+        self.requests.append(
+            RequestRun(
+                *(at_ns, facts.text("method"), facts.text("url"), facts.maybe("position_ns")),
+                status=facts.maybe("status"),
+                recording=facts.maybe("recording"),
+                stub=facts.values.get("stub") is True,
+                variant=facts.text("variant"),
+                sentence=facts.text("sentence"),
+                ignore=tuple(facts.texts("ignore")),
+            )
+        )
 
     def _stops(self, facts: Facts, at_ns: int) -> None:
         self._stopping = True
@@ -301,6 +340,8 @@ class Rundown:
 _OF_THE_RUN: Final[Mapping[str, Callable[[Rundown, Facts, int], None]]] = {
     "run": Rundown._opened,
     "reset": Rundown._reset,
+    "request": Rundown._requested,
+    "miss": Rundown._requested,
     "stopping": Rundown._stops,
     "turn": Rundown._turned,
     "pace": Rundown._paced,

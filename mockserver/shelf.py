@@ -12,11 +12,12 @@ Recorded refusals (401, 404, 429 ...) are answers like others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.mockserver.asked import Asked, RequestKey, Rules
+from tickdeck.mockserver.fields import told
 from tickdeck.mockserver.misses import Miss, asked_too_often, miss, miss_by_fields
 from tickdeck.mockserver.repeats import Repeats, Visits, choose
 from tickdeck.mockserver.variants import Variants
@@ -68,7 +69,7 @@ class Shelf:
         """The recording that answers, noted in ``visits``; or a `Miss`, which changes nothing."""
         found = self.look_up(asked)
         if found is None:
-            return miss(self._by_path, self._rules.key(asked))
+            return self.miss(asked)
         choice = found.choose(asked)
         if choice is None:
             return miss_by_fields(found, self._rules.key(asked), found.fields(asked))
@@ -78,6 +79,24 @@ class Shelf:
             return asked_too_often(choice.recordings)
         self._unplayed.pop(chosen.seq, None)
         return Found(chosen, choice.variant)
+
+    def recordings_of(self, asked: Asked) -> Iterator[tuple[Interaction, str]]:
+        """All recordings of a method, path and query, whatever the body, and how those of several were made."""
+        key = self._rules.key(asked)
+        methods = self._by_path.get(key.path, {})
+        for method in (key.method, *(("GET",) if key.method == "HEAD" else ())):
+            wanted = key._replace(method=method)
+            found = [each for each in methods.get(method, ()) if each.key.asks_at(wanted)]
+            groups = [group for each in found for group in each.groups]
+            for group in groups:
+                made = told((*group.key.bound, *group.key.fields), ()) if len(groups) > 1 else ""
+                yield from ((entry, made) for entry in group.entries)
+            if found:
+                return
+
+    def miss(self, asked: Asked) -> Miss:
+        """Why nothing answers a request of which there is no recording."""
+        return miss(self._by_path, self._rules.key(asked))
 
     def unplayed(self) -> tuple[Interaction, ...]:
         """What was never served, in order of recording."""
