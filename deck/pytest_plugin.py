@@ -97,6 +97,7 @@ def market(
             failed = True
             pytest.fail(f"after the test: {told(late)}", pytrace=False)
     finally:
+        del node.stash[_RUN]  # pytest keeps every test until the end
         if note := run.stop(keep=failed):
             node.user_properties.append(("tickdeck", note))
 

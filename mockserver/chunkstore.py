@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Protocol
 
 from tickdeck.cassette.chunks import Chunk
@@ -83,11 +84,13 @@ class ChunkStore:
             self._loader.prepare(number)
 
 
+@cache
 def _keep_memory() -> None:
-    """Have what one chunk gave back be there for the next.
+    """Have what one chunk gave back be there for the next: once a process, which is what learns.
 
     glibc returns memory of a chunk's size to the system, which clears it page by page when it is
-    wanted again. From a block that is freed it learns up to which size to keep; this one is never touched.
+    wanted again. From a block that is freed it learns up to which size to keep. The first such block is
+    never touched; a second would come from what is kept, and be cleared.
     """
     bytes(_LARGE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -47,6 +48,16 @@ def test_a_chunk_is_decoded_once_as_long_as_there_is_room_for_it() -> None:
         assert store.kept(number).chunk.number == number
     assert loader.decoded == [0, 1, 2, 3, 0]
     assert store.room.taken == 12_000
+
+
+def test_what_teaches_the_allocator_is_allocated_once_a_process() -> None:
+    ChunkStore(Loader(heavy))
+    tracemalloc.start()
+    try:
+        ChunkStore(Loader(heavy))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_only_what_is_not_here_is_prepared() -> None:

@@ -431,6 +431,22 @@ def test_real_time(market):
     ).assert_outcomes(passed=2)
 
 
+def test_no_server_outlives_its_test(suite: Callable[..., pytest.RunResult]) -> None:
+    suite(
+        """
+import gc, weakref
+SERVERS = []
+
+@pytest.mark.cassette("dip.cassette")
+@pytest.mark.parametrize("number", range(5))
+def test_each(market, number):
+    SERVERS.append(weakref.ref(market._player))
+    gc.collect()
+    assert [each() for each in SERVERS[:-1]] == [None] * number
+"""
+    ).assert_outcomes(passed=5)
+
+
 def test_an_unused_plugin_imports_nothing_of_ours_but_the_clocks(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
