@@ -99,6 +99,19 @@ class Disk:
 DISK: Final = Disk()
 
 
+class HastyDisk(Disk):
+    """For what nobody needs after a power failure: nothing is waited for."""
+
+    def sync(self, descriptor: int) -> None:
+        """Not done."""
+
+    def sync_folder(self, folder: Path) -> None:
+        """Not done."""
+
+
+HASTY: Final = HastyDisk()
+
+
 def is_locked(path: Path) -> bool:
     """Whether a recorder is at work on this file."""
     if sys.platform != "win32":

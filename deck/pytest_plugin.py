@@ -8,6 +8,7 @@ happens in a test that does not ask for one.
 from __future__ import annotations
 
 import inspect
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,7 @@ def market(
     node = request.node
     marker = node.get_closest_marker("cassette")
     is_async = inspect.iscoroutinefunction(inspect.unwrap(node.obj)) if hasattr(node, "obj") else False
+    folder, failure = _folder(tmp_path_factory), ""
     try:
         run = run_of(
             test_file=Path(str(node.path)),
@@ -80,11 +82,14 @@ def market(
             options=market_options,
             mode=request.config.getoption("--tickdeck"),
             force=request.config.getoption("--tickdeck-force"),
-            folder=tmp_path_factory.mktemp("tickdeck", numbered=True),
+            folder=folder,
             is_async=is_async,
         )
-    except TickdeckError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+    except (TickdeckError, OSError) as error:
+        failure = f"{type(error).__name__}: {error}"
+    if failure:  # here, so that it is said once
+        _forget(folder)
+        pytest.fail(failure, pytrace=False)
     node.stash[_RUN] = run
     failed = True
     try:
@@ -100,6 +105,21 @@ def market(
         del node.stash[_RUN]  # pytest keeps every test until the end
         if note := run.stop(keep=failed):
             node.user_properties.append(("tickdeck", note))
+        if not failed:
+            _forget(folder)
+
+
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """Where the run of a test is kept; none where nothing can be written: a test does not fail of that."""
+    try:
+        return tmp_path_factory.mktemp("tickdeck", numbered=True)
+    except OSError:
+        return None
+
+
+def _forget(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
+
+from tickdeck.cassette.errors import TickdeckError
 
 KEPT: Final = 100_000
 """Entries in memory; of a longer journal the latest."""
@@ -35,6 +39,22 @@ class Entry:
         if self.client is None and "url" in self.parts:
             return f"{self.parts.get('method')} {self.parts['url']}"
         return f"client {self.client}"
+
+
+class Scratch(os.PathLike[str]):
+    """The file of a journal that only serves to explain a failure: it is not synced, and without it the run goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.failure: str | None = None
+        """Why the run could not be kept, if that is so."""
+
+    def __fspath__(self) -> str:
+        return str(self._path)
+
+    def failed(self, error: TickdeckError) -> None:
+        """The disk takes no more."""
+        self.failure = str(error)
 
 
 class Journal:

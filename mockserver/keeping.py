@@ -9,13 +9,11 @@ before a silence; a flood of frames costs no more than that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.recording import Recording
-from tickdeck.cassette.records import TEXT, Header, HeaderPairs, Record, Sender
-from tickdeck.cassette.redaction import Redactor
+from tickdeck.cassette.records import TEXT, HeaderPairs, Record, Sender
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.heads import PacedHead
 from tickdeck.mockserver.journal import Entry
@@ -32,28 +30,26 @@ _TEXT_FRAME: Final = 0x80 | TEXT
 
 
 class Keeper:
-    """Keeps one run. ``on_failure`` is told, once, when the disk takes no more."""
+    """Keeps one run on a recording that was begun for it. ``on_failure`` is told, once, when the disk takes no more."""
 
     def __init__(
         self,
-        path: Path,
-        header: Header,
+        recording: Recording,
         facts: Mapping[str, object],
         *,
-        redactor: Redactor,
         clock: Clock,
         on_failure: Callable[[TickdeckError], None],
     ) -> None:
         self._clock = clock
         self._on_failure = on_failure
         self._minutes = Minutes(opened_ns=clock.now_ns())
-        self._recording = Recording.create(path, header, redactor=redactor)
+        self._recording = recording
         self._witnesses: dict[int, Witness] = {}
         self._legs: dict[tuple[int, int], int] = {}
         self._paces: dict[int, dict[str, object]] = {}
         self._waiting: list[Record] = []
         self._ended = False
-        self._put(self._minutes.opening(facts, wall_ns=header.epoch_ns))
+        self._put(self._minutes.opening(facts, wall_ns=recording.header.epoch_ns))
 
     def witness(self, session: Session) -> Witness:
         """Who looks at one client for this keeper."""

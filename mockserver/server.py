@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable
 from importlib.metadata import version
@@ -16,14 +17,16 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from tickdeck.cassette.errors import TickdeckError
+from tickdeck.cassette.disk import DISK, HASTY, Disk
+from tickdeck.cassette.errors import StorageError, TickdeckError
 from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.gateway.identity import HERE, Identity, hosts_of, identity_of
 from tickdeck.mockserver.clock import Turn
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
-from tickdeck.mockserver.journal import Journal
+from tickdeck.mockserver.journal import Journal, Scratch
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting
 from tickdeck.mockserver.minutes import run_facts, run_header
@@ -74,8 +77,7 @@ class Player:
     async def start(self) -> None:
         """Listen; ``listening`` is told once clients can connect."""
         self.stage.open()
-        if self.options.journal is not None:
-            self._keep(Path(self.options.journal))
+        self._keep()
         try:
             await self._start()
         except BaseException:
@@ -83,22 +85,32 @@ class Player:
                 self.stage.keeper.discard()
             raise
 
-    def _keep(self, path: Path) -> None:
-        """Keep this run on a cassette from now on."""
-        stage, options = self.stage, self.options
-        stage.keeper = Keeper(
-            path,
-            run_header(
-                stage.cassette.header,
-                name=stage.cassette.name,
-                epoch_ns=stage.clock.wall_ns(),
-                tool=f"tickdeck {version('tickdeck')}",
-            ),
-            run_facts(stage.cassette, options, stage.tapes),
-            redactor=Redactor(stage.dialect.places, known=known_of(options)),
-            clock=stage.clock,
-            on_failure=stage.failed,
+    def _keep(self) -> None:
+        """Keep this run on a cassette from now on, if that is wanted."""
+        journal = self.options.journal
+        if isinstance(journal, Scratch):
+            try:
+                self._keep_on(self._recording(journal, HASTY), journal.failed)
+            except StorageError as error:
+                journal.failed(error)
+        elif journal is not None:
+            self._keep_on(self._recording(journal, DISK), self.stage.failed)
+
+    def _recording(self, path: str | os.PathLike[str], disk: Disk) -> Recording:
+        stage = self.stage
+        header = run_header(
+            stage.cassette.header,
+            name=stage.cassette.name,
+            epoch_ns=stage.clock.wall_ns(),
+            tool=f"tickdeck {version('tickdeck')}",
         )
+        redactor = Redactor(stage.dialect.places, known=known_of(self.options))
+        return Recording.create(path, header, redactor=redactor, opener=disk)
+
+    def _keep_on(self, recording: Recording, on_failure: Callable[[TickdeckError], None]) -> None:
+        stage = self.stage
+        facts = run_facts(stage.cassette, self.options, stage.tapes)
+        stage.keeper = Keeper(recording, facts, clock=stage.clock, on_failure=on_failure)
         stage.teller.keep = stage.keeper.entry
 
     async def _start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -18,6 +19,7 @@ from tickdeck.cassette.text import records_from_lines
 from tickdeck.dialects import find
 from tickdeck.mockserver.handles import AwaitedMarket, PlainMarket
 from tickdeck.mockserver.harness import MockServer
+from tickdeck.mockserver.journal import Scratch
 from tickdeck.mockserver.misses import LEFT_ASIDE
 from tickdeck.testing.settings import LINES, Settings, Unplayed
 from tickdeck.testing.story import Story
@@ -35,15 +37,16 @@ class PlayRun:
     """One test's server. ``market`` is its handle, awaited in an async test."""
 
     def __init__(
-        self, cassettes: Sequence[Path | Tape], settings: Settings, *, journal: Path, is_async: bool
+        self, cassettes: Sequence[Path | Tape], settings: Settings, *, journal: Path | None, is_async: bool
     ) -> None:
+        """``journal`` is where the run is kept, unless the settings name a place or there is none."""
         self._settings = settings
-        self._journal = journal
+        self._journal = None if journal is None or "journal" in settings.play else Scratch(journal)
         self._told: Counter[str] = Counter()
         self._stack = ExitStack()
         try:
             self._cassette = self._opened(cassettes)
-            server = MockServer(self._cassette, **{"journal": journal, **settings.play})
+            server = MockServer(self._cassette, **{"journal": self._journal, **settings.play})
             plain = self._stack.enter_context(server)
         except BaseException:
             self._stack.close()
@@ -120,19 +123,27 @@ class PlayRun:
         lines = list(teller.lines(market.situation(), market.journal, report))
         advised = [self._advised(miss) for miss in market.misses() if "ignore" in miss]
         lines += list(dict.fromkeys(advised))[:MOST_SHOWN]
-        if "journal" not in self._settings.play:
-            lines.append(f"the run is kept: {self._journal}")
-            spot = teller.spot()
-            if spot and len(self._files) == 1:
-                lines.append(f"  tickdeck why {self._files[0]} {self._journal} {spot}")
+        lines += self._kept_at(teller.spot())
         return "\n".join(lines)
 
+    def _kept_at(self, spot: str) -> list[str]:
+        if self._journal is None:
+            own = "journal" in self._settings.play
+            return [] if own else ["the run could not be kept: there is no temporary folder"]
+        if self._journal.failure is not None:
+            return [f"the run could not be kept: {self._journal.failure}"]
+        path = os.fspath(self._journal)
+        asking = [f"  tickdeck why {self._files[0]} {path} {spot}"] if spot and len(self._files) == 1 else []
+        return [f"the run is kept: {path}", *asking]
+
     def stop(self, *, keep: bool) -> str:
-        """The server stops; of its journal nothing is left, unless it is to be kept. There is nothing to say of it."""
+        """The server stops; of its journal nothing is left, unless it is to be kept. What it failed of, in words."""
         self._stack.close()
-        if not keep and "journal" not in self._settings.play:
-            self._journal.unlink(missing_ok=True)
-        return ""
+        if self._journal is None:
+            return ""
+        if not keep:
+            Path(self._journal).unlink(missing_ok=True)
+        return "" if self._journal.failure is None else f"the run could not be kept: {self._journal.failure}"
 
 
 def told(findings: Sequence[str]) -> str:

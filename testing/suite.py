@@ -27,7 +27,7 @@ def run_of(
     options: Mapping[str, Any],
     mode: str,
     force: bool,
-    folder: Path,
+    folder: Path | None,
     is_async: bool,
 ) -> PlayRun | RecordRun:
     """The market of one test, started. UsageError says what to do where there is no cassette."""
@@ -38,7 +38,8 @@ def run_of(
         return _recording(cassettes, settings, mode=Mode(mode), force=force, is_async=is_async)
     if missing:
         raise UsageError(_how_to_make(missing[0], node_id, cassettes))
-    return PlayRun(cassettes.paths, settings, journal=folder / "run.cassette", is_async=is_async)
+    journal = None if folder is None else folder / "run.cassette"
+    return PlayRun(cassettes.paths, settings, journal=journal, is_async=is_async)
 
 
 def _recording(cassettes: Meant, settings: Settings, *, mode: Mode, force: bool, is_async: bool) -> RecordRun:

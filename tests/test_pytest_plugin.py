@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tickdeck.testing.tapes import tape
+from tickdeck.mockserver.harness import MockServer
+from tickdeck.testing.runs import PlayRun
+from tickdeck.testing.settings import settings_of
+from tickdeck.testing.tapes import Tape, tape
 
 pytest_plugins = ["pytester"]
 
@@ -40,7 +45,7 @@ class Bot:
 '''
 
 
-def dip() -> object:
+def dip() -> Tape:
     """Five trades, three of them below 115, and an answer."""
     made = tape().at("09:30:00").rest("GET", "/v1/marketstatus/now", {"market": "open"})
     for number, price in enumerate((116, 114, 113.5, 117, 114.17)):
@@ -52,7 +57,7 @@ def dip() -> object:
 def suite(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     """Writes a test file beside a bot and a cassette, and runs it."""
     (pytester.path / "cassettes").mkdir()
-    dip().write(pytester.path / "cassettes" / "dip.cassette")  # type: ignore[attr-defined]
+    dip().write(pytester.path / "cassettes" / "dip.cassette")
     (pytester.path / "bot.py").write_text(BOT)
 
     def run(source: str, *arguments: str, env: dict[str, str] | None = None) -> pytest.RunResult:
@@ -247,7 +252,56 @@ def test_of_a_passing_test_no_run_is_kept(
     suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
 ) -> None:
     suite(PASSES, "--basetemp=kept").assert_outcomes(passed=1)
-    assert not list(pytester.path.glob("kept/**/run.cassette*"))
+    assert not [path for path in pytester.path.glob("kept/*") if not path.is_symlink()]
+
+
+FULL = """
+@pytest.fixture(autouse=True)
+def full_disk(monkeypatch):
+    import errno
+    from tickdeck.cassette.disk import Disk
+    def write(self, descriptor, data):
+        WRITES.append(len(data))
+        if len(WRITES) > ALLOWED:
+            raise OSError(errno.ENOSPC, "no space")
+        return os.write(descriptor, data)
+    monkeypatch.setattr(Disk, "write", write)
+
+import os
+WRITES = []
+"""
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_a_disk_that_is_full_fails_no_test_and_is_said(
+    suite: Callable[..., pytest.RunResult], allowed: int
+) -> None:
+    result = suite(f"{FULL}\nALLOWED = {allowed}\n{PASSES}")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*the run could not be kept: cannot write run.cassette*: the disk is full"])
+
+
+def test_without_a_temporary_folder_tests_run_all_the_same(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    (pytester.path / "file").write_text("")
+    result = suite(PASSES + "    assert market is None\n", "--basetemp=file/below")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["the run could not be kept: there is no temporary folder"])
+
+
+def test_the_run_of_a_test_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    cassette = dip().write(tmp_path / "dip.cassette")
+    synced.clear()
+    run = PlayRun([cassette], settings_of({}, {}), journal=tmp_path / "run.cassette", is_async=False)
+    assert run.stop(keep=True) == ""
+    assert (tmp_path / "run.cassette").exists()
+    assert synced == []
+    with MockServer(cassette, journal=tmp_path / "of-a-user.cassette"):
+        pass
+    assert synced
 
 
 ASYNC = """
