@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from tickdeck.cassette.blocks import HEAD_SIZE, OPENING_SIZE, claimed_length
@@ -65,6 +65,11 @@ def _unfinished(tmp: Path) -> str:
     return (
         f"{tmp.name} is not a recording but what a command left that did not finish: run that command again"
     )
+
+
+def pattern_of(path: Path) -> Path:
+    """The pattern of the segments of a recording: in a shell, in `expand` and in Python's glob it means no others."""
+    return Path(escape(str(path.with_name(path.stem))) + "-*" + escape(path.suffix))
 
 
 def expand(pattern: Path) -> list[Path]:

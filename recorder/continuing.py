@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from glob import iglob
 from pathlib import Path
 from typing import Final
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassettes
-from tickdeck.cassette.places import expand
+from tickdeck.cassette.places import expand, pattern_of
 from tickdeck.cassette.records import Source
 
 _NUMBERED: Final = re.compile(r"-(\d+)\Z")
@@ -63,8 +64,8 @@ def before(output: Path) -> Before:
 
 
 def _there(output: Path) -> list[Path]:
-    segments = output.with_name(f"{output.stem}-*{output.suffix}")
-    found = expand(segments) if any(segments.parent.glob(f"{segments.name}*")) else []
+    segments = pattern_of(output)
+    found = expand(segments) if any(iglob(f"{segments}*")) else []
     return [*([output] if output.exists() else []), *found]
 
 

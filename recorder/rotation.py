@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tickdeck.cassette.errors import StorageError, TickdeckError, UsageError
+from tickdeck.cassette.places import pattern_of
 from tickdeck.cassette.recording import Recording, Stats
 from tickdeck.cassette.records import Record
 
@@ -90,7 +91,7 @@ class Rotation:
     @property
     def pattern(self) -> str:
         """What names all of them."""
-        return str(self.output.with_name(f"{self.output.stem}-*{self.output.suffix}"))
+        return str(pattern_of(self.output))
 
     @property
     def names(self) -> tuple[str, ...]:

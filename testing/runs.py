@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import warnings
@@ -133,7 +134,8 @@ class PlayRun:
         if self._journal.failure is not None:
             return [f"the run could not be kept: {self._journal.failure}"]
         path = os.fspath(self._journal)
-        asking = [f"  tickdeck why {self._files[0]} {path} {spot}"] if spot and len(self._files) == 1 else []
+        question = shlex.join(["tickdeck", "why", str(self._files[0]), path, spot])
+        asking = [f"  {question}"] if spot and len(self._files) == 1 else []
         return [f"the run is kept: {path}", *asking]
 
     def stop(self, *, keep: bool) -> str:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,10 @@ RECORD_FOR_S: Final = 30.0
 
 _UPSTREAM: Final = ("upstream_http", "upstream_ws")
 _UNIT_S: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NOT_IN_A_NAME: Final = re.compile(r"[^\w.\-\[\]]+")
+_NOT_IN_A_NAME: Final = re.compile(r"[^\w.\-\[\]]")
+
+LONGEST_STEM: Final = 246
+"""Bytes of a file's name, of which there may be 255, before its suffix."""
 
 
 class Mode(enum.StrEnum):
@@ -128,12 +132,33 @@ def meant(test_file: Path, names: Sequence[str], given: Iterable[object]) -> Mea
         each if isinstance(each, Tape) else _found(folder, test_file.parent, each) for each in given
     )
     if not paths:
-        stems = [_NOT_IN_A_NAME.sub("-", name) for name in names]
-        exact = [folder / f"{stem}{suffix}" for stem in stems for suffix in (SUFFIX, LINES)]
+        exact = [folder / f"{stem_of(name)}{suffix}" for name in names for suffix in (SUFFIX, LINES)]
         paths = (next((path for path in exact if path.exists()), exact[0]),)
     only = paths[0] if len(paths) == 1 else None
     home = only if isinstance(only, Path) and only.suffix != LINES else None
     return Meant(paths, home)
+
+
+def stem_of(name: str) -> str:
+    """The name of a test as that of a file: no two tests have the same.
+
+    What is no letter, digit, dot, dash or bracket is percent-encoded, as in a URL; an overlong name ends with
+    the digest of all of it, behind a percent sign that stands for no letter.
+    """
+    stem = _NOT_IN_A_NAME.sub(_encoded, name)
+    if len(stem.encode()) <= LONGEST_STEM:
+        return stem
+    end = f"%~{sha256(stem.encode()).hexdigest()[:16]}"
+    return stem.encode()[: LONGEST_STEM - len(end)].decode(errors="ignore") + end
+
+
+def _encoded(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
+
+
+def old_stem_of(name: str) -> str:
+    """What the cassette of a test was called when ``BRK/A`` and ``BRK-A`` were one name."""
+    return re.sub(r"[^\w.\-\[\]]+", "-", name)
 
 
 def _found(folder: Path, beside: Path, given: object) -> Path:

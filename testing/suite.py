@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from tickdeck.cassette.errors import UsageError
 from tickdeck.gateway.variables import addresses
 from tickdeck.testing.recordings import RecordRun
 from tickdeck.testing.runs import PlayRun
-from tickdeck.testing.settings import Meant, Mode, Settings, meant, settings_of
+from tickdeck.testing.settings import Meant, Mode, Settings, meant, old_stem_of, settings_of, stem_of
 
 KEY_VARIABLES: Final = ("MASSIVE_API_KEY", "POLYGON_API_KEY", "APCA_API_KEY_ID")
 """Where clients look for an API key; the first that is set is used while recording."""
@@ -37,7 +38,7 @@ def run_of(
     if mode == Mode.RECORD or mode == Mode.RECORD_REST or (mode == Mode.RECORD_MISSING and missing):
         return _recording(cassettes, settings, mode=Mode(mode), force=force, is_async=is_async)
     if missing:
-        raise UsageError(_how_to_make(missing[0], node_id, cassettes))
+        raise UsageError(_how_to_make(missing[0], node_id, cassettes) + _as_before(missing[0], names[0]))
     journal = None if folder is None else folder / "run.cassette"
     return PlayRun(cassettes.paths, settings, journal=journal, is_async=is_async)
 
@@ -71,7 +72,21 @@ def _how_to_make(missing: Path, node_id: str, cassettes: Meant) -> str:
     sentence = f"there is no cassette {missing}"
     if cassettes.home is None:
         return sentence
-    return f"{sentence}; with a key in {KEY_VARIABLES[0]} this records it: pytest '{node_id}' --tickdeck=record-missing"
+    command = f"pytest {in_quotes(node_id)} --tickdeck=record-missing"
+    return f"{sentence}; with a key in {KEY_VARIABLES[0]} this records it: {command}"
+
+
+def in_quotes(text: str) -> str:
+    """For a shell: always in quotes, because a test's name may have brackets."""
+    return quoted if (quoted := shlex.quote(text)) != text else f"'{text}'"
+
+
+def _as_before(missing: Path, name: str) -> str:
+    """Where it lies under the name that it once had."""
+    old = missing.with_name(f"{old_stem_of(name)}{missing.suffix}")
+    if missing.stem != stem_of(name) or old == missing or not old.exists():
+        return ""
+    return f"; {old.name} may be it, under a name that other tests could have, too: rename it if so"
 
 
 def variables_of(market: Any) -> dict[str, str]:

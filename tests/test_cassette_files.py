@@ -1,6 +1,8 @@
 import errno
 import os
+import subprocess
 import threading
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -662,6 +664,23 @@ def test_a_pattern_is_what_it_matches_by_name_and_segments_are_no_cassettes(tmp_
         places.expand(tmp_path / "z*")
     (tmp_path / "z*").touch()
     assert places.expand(tmp_path / "z*") == [tmp_path / "z*"]
+
+
+@pytest.mark.parametrize("name", ["run[BRK-A]", "run", "run[*]", "what?", "[a]/[!b]", "run*"])
+def test_the_pattern_of_a_recording_means_its_segments_and_no_others(tmp_path: Path, name: str) -> None:
+    output = tmp_path / f"{name}.cassette"
+    output.parent.mkdir(exist_ok=True)
+    segments = [output.with_name(f"{output.stem}-000{number}.cassette") for number in (1, 2)]
+    others = ("runB-0001.cassette", "runrun-0001.cassette", "whatt-0001.cassette", "c-0001.cassette")
+    for path in (*segments, *(output.with_name(each) for each in others)):
+        path.write_bytes(b"")
+    pattern = places.pattern_of(output)
+    assert places.expand(pattern) == segments
+    assert sorted(map(Path, glob(str(pattern)))) == segments
+    shell = subprocess.run(
+        f"printf '%s\\n' {pattern}", shell=True, capture_output=True, text=True, check=True
+    )
+    assert shell.stdout.splitlines() == list(map(str, segments))
 
 
 def test_what_was_opened_is_closed_when_another_cannot_be(

@@ -24,6 +24,7 @@ from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.dialects.synth import glimpse
 from tickdeck.recorder.capture import Capture, Message, Opening
+from tickdeck.recorder.continuing import before
 from tickdeck.recorder.rotation import Limits, Rotation
 from tickdeck.values import span
 
@@ -345,6 +346,15 @@ def test_a_pattern_that_matches_nothing_is_a_usage_error(tmp_path):
             [*TICKDECK, verb, str(tmp_path / "day-*.cassette")], capture_output=True, text=True, timeout=60
         )
         assert (done.returncode, "no cassette matches" in done.stderr) == (2, True)
+
+
+def test_a_recording_with_brackets_in_its_name_is_found_to_go_on(tmp_path):
+    for name in ("runB-0009", "run[BRK-A]-0002"):
+        make_cassette(
+            tmp_path / f"{name}.cassette", Header(7), [TrackOpened(0, 0, 0, "stocks")], replace=False
+        )
+    found = before(tmp_path / "run[BRK-A].cassette")
+    assert (found.segment, found.epoch_ns, found.tracks) == (2, 7, 1)
 
 
 def test_a_recording_goes_on_in_a_further_segment_and_is_one_with_it(vendor, tmp_path):
