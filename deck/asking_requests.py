@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tickdeck.cassette.readable import Readable
+from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
 from tickdeck.exits import Exit
 from tickdeck.jsonlines import JsonLines
@@ -40,10 +41,17 @@ def answer(
     else:
         check_tape(cassette, run)
         verdicts = who_answered(cassette, run, rules, asked)
+    redactor = Redactor(dialect.places)
+    question = redactor.clean_text(question)
     words, lines = RequestWords(cassette, run, market=dialect.default_market), JsonLines()
     for verdict in verdicts:
         if as_json:
-            lines.tell(words.line(verdict, question))
+            line = words.line(verdict, question)
+            lines.tell({name: _clean(redactor, value) for name, value in line.items()})
         else:
-            show(one_line(words.sentence(verdict)))
+            show(redactor.clean_text(one_line(words.sentence(verdict))))
     return Exit.FINE if all(verdict.outcome in GOOD for verdict in verdicts) else Exit.DIFFERENT
+
+
+def _clean(redactor: Redactor, value: object) -> object:
+    return redactor.clean_text(value) if isinstance(value, str) else value

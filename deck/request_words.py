@@ -46,7 +46,10 @@ class RequestWords:
         return f"nobody asked {verdict.request} in {name}{asked}; {would}"
 
     def line(self, verdict: RequestVerdict, question: str) -> dict[str, object]:
-        """The verdict as a JSON line; where nothing answers, ``interaction`` is the nearest."""
+        """The verdict as a JSON line; where nothing answers, ``interaction`` is the nearest.
+
+        ``question`` is what was asked, without its secrets.
+        """
         found, made = verdict.interaction, verdict.run
         return {
             "kind": "why-request",

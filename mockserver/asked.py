@@ -98,7 +98,11 @@ class Rules:
         content_type = next((value for name, value in asked.headers if name.lower() == b"content-type"), b"")
         body = canonical(asked.body, content_type, secrets=self.secret_fields, ignored=self.ignored.json)
         return RequestKey(
-            asked.method.upper(), path, tuple(kept), body, fields_of(asked.headers, self._binds)
+            asked.method.upper(),
+            path,
+            tuple(kept),
+            body,
+            fields_of(asked.headers, self._binds) if self.bound else (),
         )
 
     def chooses(self, header: str) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.mockserver.asked import Difference, RequestKey, difference, text_fits
+from tickdeck.mockserver.bodies import Canonical
 from tickdeck.mockserver.fields import told
 from tickdeck.mockserver.ignoring import parameter_rule
 from tickdeck.mockserver.repeats import Recordings
@@ -19,6 +22,8 @@ LEFT_ASIDE: Final = "; to leave it aside: "
 """Between what is the matter and what could be written to be rid of it."""
 
 _SHOWN: Final = 300
+_MOST_PLACES: Final = 5
+_PLAIN: Final = re.compile(r"[^.\[\]'*?]+")
 
 Known = Mapping[tuple[str, ...], Mapping[str, Sequence[Variants]]]
 """All recordings by path and method."""
@@ -100,7 +105,9 @@ def _other_question(fact: str, nearest: Variants, asked: RequestKey) -> Miss:
     differs = difference(recorded.query, asked.query)
     said = [_differences(differs)]
     if not text_fits(recorded.body, asked.body):
-        said.append("with another body")
+        places = list(islice(_places(recorded.body, asked.body, "$"), _MOST_PLACES))
+        where = f" (it differs at {', '.join(places)})" if places and places != ["$"] else ""
+        said.append(f"with another body{where}")
     if not text_fits(recorded.bound, asked.bound):
         said.append(told(recorded.bound, asked.bound))
     only_surplus = differs.surplus and not differs.lacking and len(said) == 1
@@ -110,6 +117,40 @@ def _other_question(fact: str, nearest: Variants, asked: RequestKey) -> Miss:
         nearest.first,
         tuple(map(parameter_rule, names)),
     )
+
+
+def _places(recorded: Canonical, asked: Canonical, at: str) -> Iterator[str]:
+    """The paths at which two bodies of JSON or two forms differ; never what stands there."""
+    ours, theirs = _members(recorded), _members(asked)
+    if ours is None or theirs is None or recorded[0] != asked[0]:
+        if not text_fits(recorded, asked):
+            yield at
+        return
+    for name in sorted({**ours, **theirs}):
+        if name in ours and name in theirs:
+            yield from _places(ours[name], theirs[name], at + name)
+        else:
+            yield at + name
+
+
+def _members(body: Canonical) -> dict[str, Canonical] | None:
+    """What is in an object, an array or a form, by the step that leads to it."""
+    if not isinstance(body, tuple) or body[:1] not in (("object",), ("array",), ("form",)):
+        return None
+    if body[0] == "array":
+        return {f"[{index}]": each for index, each in enumerate(body[1:])}
+    pairs = [(_step(str(pair[0])), pair[1]) for pair in body[1:] if isinstance(pair, tuple)]
+    if body[0] == "object":
+        return dict(pairs)
+    fields: dict[str, Canonical] = {}
+    for step, value in pairs:  # a form may have several fields of one name
+        fields[step] = (fields[step], value) if step in fields else value
+    return fields
+
+
+def _step(name: str) -> str:
+    plain = _clip(name) if name.isprintable() and name.isascii() else _clip(ascii(name)[1:-1])
+    return f".{plain}" if _PLAIN.fullmatch(plain) else f"['{plain}']"
 
 
 def _differences(differs: Difference) -> str:

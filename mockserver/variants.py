@@ -12,7 +12,7 @@ cookies, `User-Agent`, `Origin`, and `Accept-Encoding`, which `answers` sees to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -48,6 +48,8 @@ class Variants:
     key: RequestKey
     names: frozenset[str]
     groups: tuple[Recordings, ...]
+    whole: Mapping[Pairs, Recordings]
+    """Those groups, by their fields, in which every recording answers whoever has these fields."""
 
     @classmethod
     def of(
@@ -58,8 +60,15 @@ class Variants:
         grouped: dict[Pairs, list[Interaction]] = {}
         for entry in entries:
             grouped.setdefault(fields_of(entry.request_headers, names.__contains__), []).append(entry)
-        groups = (Recordings.of(key._replace(fields=fields), made) for fields, made in grouped.items())
-        return cls(key, names, tuple(groups))
+        groups = {
+            fields: Recordings.of(key._replace(fields=fields), made) for fields, made in grouped.items()
+        }
+        whole = {
+            fields: each
+            for fields, each in groups.items()
+            if not any(entry.status in _BROUGHT_ABOUT_BY for entry in each.entries)
+        }
+        return cls(key, names, tuple(groups.values()), whole)
 
     @property
     def first(self) -> Interaction:
@@ -73,6 +82,8 @@ class Variants:
     def choose(self, asked: Asked) -> Choice | None:
         """Those that answer a request; ``None`` if all were brought about by fields that it has not."""
         wanted = self.fields(asked)
+        if (own := self.whole.get(wanted)) is not None:
+            return Choice(own)
         able = [each for group in self.groups if (each := _able(group, asked, wanted)) is not None]
         if not able:
             return None

@@ -75,6 +75,15 @@ def test_what_a_request_lacks_is_said_and_the_exit_code_is_1(
     assert why(day, f"GET {TRADES}&cursor=AbC123", "--ignore", "query:cursor") == 0
 
 
+def test_a_key_in_the_question_is_printed_nowhere(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "the-secret-key-of-mine"
+    for flags in ((), ("--json",)):
+        why(day, f"GET /v9/{key}?apiKey={key}", *flags)
+        said = capsys.readouterr()
+        assert key not in said.out + said.err
+        assert "REDACTED-1" in said.out
+
+
 @pytest.mark.parametrize(
     ("question", "code", "outcome", "words"),
     [

@@ -158,7 +158,7 @@ def test_the_lines_of_record_are_documented_field_by_field():
 
 COMMON = {"kind", "client", "timeline", "market", "position_ns", "market_time"}
 OPTIONAL = {"trouble", "stub", "ignore", "variant", "recording", "speed", "to", "frames", "duration_ns"}
-SELDOM = {"shifted", "resumed", "error", "slow", "evicted", "looped", "other_host", "lack"}
+SELDOM = {"rejected", "shifted", "resumed", "error", "slow", "evicted", "looped", "other_host", "lack"}
 
 
 async def test_the_lines_of_play_are_documented_field_by_field(tmp_path):

@@ -165,8 +165,32 @@ def test_two_bodies_to_one_path_get_their_own_answers() -> None:
     shelf = shelf_of(posted(1, b'{"symbol":"AAPL"}'), posted(2, b'{"symbol":"MSFT"}'))
     assert [found(post(shelf, each)) for each in (b'{"symbol":"MSFT"}', b'{"symbol":"AAPL"}')] == [2, 1]
     assert missed(post(shelf, b'{"symbol":"SPY"}')) == (
-        "no recording of POST /orders; nearest: the same request with another body"
+        "no recording of POST /orders; nearest: the same request with another body (it differs at $.symbol)"
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "places"),
+    [
+        (b'{"a":{"b":[1,2]},"c":1}', "$.a.b[1]"),
+        (b'{"a":{"b":[1]},"c":1}', "$.a.b[1]"),
+        (b'{"a":{"b":[1,3],"x.y":0}}', "$.a['x.y'], $.c"),
+        (b'{"a":7,"c":1,"line\\nbreak":1}', "$.a, $.line\\nbreak"),
+    ],
+)
+def test_a_miss_by_its_body_names_the_places_and_never_what_stands_there(body: bytes, places: str) -> None:
+    shelf = shelf_of(posted(1, b'{"a":{"b":[1,3]},"c":1}'))
+    assert missed(post(shelf, body)).endswith(f"with another body (it differs at {places})")
+
+
+@pytest.mark.parametrize(("body", "headers"), [(b"[1]", JSON), (b"text", ()), (b"", JSON)])
+def test_a_miss_by_a_body_of_another_kind_names_no_place(body: bytes, headers: HeaderPairs) -> None:
+    assert missed(post(shelf_of(posted(1, b'{"a":1}')), body, headers)).endswith("with another body")
+
+
+def test_a_miss_by_a_form_names_its_fields() -> None:
+    shelf = shelf_of(posted(1, b"a=1&b=2&b=3", FORM))
+    assert missed(post(shelf, b"a=1&b=2", FORM)).endswith("with another body (it differs at $.b)")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_two_posts_to_one_path_get_their_own_answers(make: Make) -> None:
         assert requests.post(url, json={"symbol": "SPY"}, headers=KEY, timeout=10).status_code == 404
         (miss,) = market.misses()
     assert miss["sentence"] == (
-        "no recording of POST /v1/orders; nearest: the same request with another body"
+        "no recording of POST /v1/orders; nearest: the same request with another body (it differs at $.symbol)"
     )
 
 
