@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -394,6 +395,25 @@ def test_an_answer_can_be_laid_over_the_cassette(seconds, tmp_path):
     assert "an answer was laid over GET /v1/later, and nobody asked it" in done.stderr
     done, _ = play(seconds, "--json", *request)
     assert '{"recorded":true}' in done.stdout
+
+
+ASKS_FOR_MORE = ("--", "sh", "-c", 'curl -s "$TICKDECK_HTTP/v1/now?apiKey=any&cursor=AbC123"; echo')
+
+
+def test_a_surplus_parameter_is_a_miss_with_the_flag_that_leaves_it_aside(seconds):
+    done, _ = play(seconds, *ASKS_FOR_MORE)
+    assert done.returncode == 5
+    (flag,) = set(re.findall(r"to leave it aside: (--ignore \S+)$", done.stderr, re.M))
+    done, _ = play(seconds, *flag.split(), *ASKS_FOR_MORE)
+    assert done.returncode == 0
+    assert '{"recorded":true}' in done.stdout
+
+
+def test_what_is_left_aside_can_stand_in_the_settings(seconds, tmp_path, monkeypatch):
+    (tmp_path / "tickdeck.toml").write_text('[play]\nignore = ["query:c*", "json:$.id"]\n')
+    monkeypatch.chdir(tmp_path)
+    done, _ = play(seconds, *ASKS_FOR_MORE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_whole_answer_with_its_fields_is_laid_over_the_cassette_so_many_times(seconds, tmp_path):
