@@ -17,9 +17,13 @@ from tickdeck.cassette.codings import codings_of
 from tickdeck.cassette.records import HeaderPairs
 
 WHOLE_LIMIT: Final = 16 << 20
-"""A body up to this is kept whole, as it crossed the wire; a larger one decoded, in parts."""
+"""A body under a coding is kept whole up to this, as it crossed the wire; a larger one decoded, in parts."""
 
-PART_SIZE: Final = 1 << 20
+PART_SIZE: Final = 256 << 10
+"""So much is looked through at once; nothing else happens in the meantime."""
+
+PLAIN_LIMIT: Final = PART_SIZE + (64 << 10)
+"""A body under no coding is kept whole up to this; a larger one is the same bytes in parts."""
 
 _MAGIC: Final = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))

@@ -27,6 +27,9 @@ PLACEHOLDER: Final = re.compile(r"\s*REDACTED-([0-9]{1,9})(?:-staging)?\s*")
 
 _EQUALS: Final = re.compile(rb"[%\\=](?:(?<=%)(?:25)*3[dD]|(?<=\\)\\*u003[dD]|(?<==))")
 _EQUALS_AS_IT_IS: Final = re.compile(b"=")
+_IN_NAMES: Final = b"%\\-_.~[]" + bytes(byte for byte in range(128) if chr(byte).isalnum())
+"""The bytes of a name and of its escapes."""
+
 _MAY_HAVE_PARAMETERS: Final = (b"=", b"%", b"\\")
 LONGEST_NAME: Final = 256
 """Bytes of a name and of what stands between it and its value, in any spelling."""
@@ -115,13 +118,13 @@ def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = Fa
     if not names or not any(mark in text for mark in _MAY_HAVE_PARAMETERS):
         return []
     pattern, endings = _names_before(names), tuple(name.encode() for name in names)
-    reach = max(map(len, endings))
     found: list[Spot] = []
     has_escapes = b"%" in text or b"\\" in text
     for equals in (_EQUALS if has_escapes else _EQUALS_AS_IT_IS).finditer(text):
-        before = text[max(0, equals.start() - reach) : equals.start()]
-        if b"%" not in before and b"\\" not in before and not before.lower().endswith(endings):
-            continue  # what has no escape in its last letters is a name as it stands, or none
+        before = text[max(0, equals.start() - LONGEST_NAME) : equals.start()]
+        word = before[len(before.rstrip(_IN_NAMES)) :]  # a name is all in it, however it is spelled
+        if b"%" not in word and b"\\" not in word and not word.lower().endswith(endings):
+            continue  # what has no escape is a name as it stands, or none
         name = pattern.search(text, max(0, equals.start() - LONGEST_NAME), equals.start())
         if name is not None and (not found or name.start() >= found[-1].end):
             found += _parameter(text, name["name"], equals, is_address)
@@ -223,6 +226,16 @@ def member_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
                 name = unescaped(hit["name"], depth)
                 found.append(Spot(hit.start("value"), hit.end("value"), secret, f"{place} {name}"))
     return sorted(found)
+
+
+def prepare(places: SecretPlaces) -> None:
+    """Compile what looks for these places, before there is anything to look at: it takes a tenth of a second."""
+    for names in (places.query_parameters, places.body_fields):
+        if names:
+            _names_before(names)
+    if places.body_fields:
+        _members(places.body_fields)
+    places.message_secrets(b":")
 
 
 @lru_cache(maxsize=16)

@@ -1,9 +1,10 @@
 """One REST answer on its way to the cassette, as it comes.
 
-An answer up to 16 MiB is one row, with its body as it crossed the wire. A larger one
-goes to the cassette in parts while it comes, decoded, so that redaction can look into
-it and memory stays flat: the secrets of the request are learned first, and no cut is
-made inside a secret. The row that completes it is written when the body has ended.
+A small answer is one row, with its body as it crossed the wire; under a coding, up to
+16 MiB. A larger one goes to the cassette in parts while it comes, decoded, so that
+redaction can look into it without holding everything else up, and memory stays flat:
+the secrets of the request are learned first, and no cut is made inside a secret. The
+row that completes it is written when the body has ended.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from tickdeck.cassette.bodies import PART_SIZE, WHOLE_LIMIT, coding_of
+from tickdeck.cassette.bodies import PART_SIZE, PLAIN_LIMIT, WHOLE_LIMIT, coding_of
 from tickdeck.cassette.records import Interaction
 from tickdeck.cassette.redaction import REACH
 from tickdeck.cassette.unpacking import DamagedError, Unpacker
@@ -71,7 +72,8 @@ class Keeping:
             self._parts.take(piece)
             return
         self._held += piece
-        if len(self._held) > WHOLE_LIMIT:
+        size = len(self._held)
+        if size > WHOLE_LIMIT or (size > PLAIN_LIMIT and not self._codings()):
             self._in_parts()
 
     def end(self, end_ns: int, *, complete: bool) -> Exchange:

@@ -31,15 +31,24 @@ async def fetch(
     )
     for path in paths:
         started_ns = clock.now_ns()
-        response = await (await upstream.ask("GET", path, headers=headers)).whole()
-        exchange = exchange_of(
-            response, started_ns, method="GET", url=upstream.ways.http + path, request_headers=headers
+        incoming = await upstream.ask("GET", path, headers=headers)
+        head = exchange_of(
+            incoming.with_body(b""),
+            started_ns,
+            method="GET",
+            url=upstream.ways.http + path,
+            request_headers=headers,
         )
-        intake.interaction(exchange)
-        notify(Answered(path, exchange.status, len(exchange.body)))
-        if not exchange.complete:
+        keeping, body = intake.answer(head), bytearray()
+        while piece := await incoming.next():
+            keeping.take(piece)
+            body += piece
+        keeping.end(incoming.end_ns, complete=incoming.complete)
+        response = incoming.with_body(bytes(body))
+        notify(Answered(path, response.status, len(body)))
+        if not response.complete:
             notify(Trouble(f"the answer to GET {path} broke off; what came of it is kept"))
-        if exchange.status == _UNAUTHORIZED:
+        if response.status == _UNAUTHORIZED:
             raise RecordingError(f"the service refused the key: {words_of(response)}")
 
 

@@ -16,6 +16,7 @@ from tickdeck.cassette.places import segments_of
 from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Header
 from tickdeck.cassette.redaction import Redactor
+from tickdeck.cassette.spots import prepare
 from tickdeck.dialects import find
 from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.capture import Numbers
@@ -65,6 +66,7 @@ class Recorder:
         self._before = before(Path(options.output)) if options.append else None
         taken = () if self._before is None else self._before.placeholders
         self._redactor = Redactor(dialect.places, known=known, taken=taken)
+        prepare(dialect.places)
         self._http = origin(options.upstream_http or dialect.upstream_http, schemes=("http", "https"))
         self._ws = origin(options.upstream_ws or dialect.upstream_ws(options.feed), schemes=("ws", "wss"))
         # The same service may call itself by another of its names in its answers.

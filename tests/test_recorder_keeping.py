@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tickdeck.cassette.bodies import PART_SIZE, WHOLE_LIMIT
+from tickdeck.cassette.bodies import PART_SIZE, PLAIN_LIMIT, WHOLE_LIMIT
 from tickdeck.cassette.records import BodyPart, HeaderPairs, Interaction, Record, TrackOpened
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects.learning import ProfileLearner
@@ -74,11 +74,32 @@ class Desk:
 HEAD = Exchange(5, 7, 0, "GET", f"https://api.massive.com/v3?apiKey={KEY}", 200)
 
 
-def test_a_body_of_the_limit_is_one_row_as_it_came() -> None:
-    desk, body = Desk(), random.Random(1).randbytes(WHOLE_LIMIT)
-    assert desk.take(body) == ""
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (random.Random(1).randbytes(PLAIN_LIMIT), ()),
+        (gzip.compress(random.Random(1).randbytes(WHOLE_LIMIT - 10_000), 1), GZIP),
+    ],
+    ids=["plain", "gzip"],
+)
+def test_a_body_of_the_limit_is_one_row_as_it_came(body: bytes, headers: HeaderPairs) -> None:
+    desk = Desk()
+    assert desk.take(body, headers) == ""
     [(answer, parts)] = desk.answers()
     assert (answer.body, answer.body_parts, answer.decoded, parts) == (body, 0, False, [])
+
+
+def test_no_more_than_a_part_of_a_plain_body_is_looked_through_at_once() -> None:
+    desk, body = Desk(), random.Random(1).randbytes(15_000_000)
+    keeping = desk.intake.answer(HEAD)
+    for at in range(0, len(body), PIECE):
+        before = len(desk.kept)
+        keeping.take(body[at : at + PIECE])
+        assert len(desk.kept) - before <= 1
+    keeping.end(9, complete=True)
+    [(answer, parts)] = desk.answers()
+    assert max(map(len, parts)) <= PART_SIZE
+    assert (b"".join(parts), answer.decoded, answer.complete) == (body, False, True)
 
 
 @pytest.mark.parametrize(
