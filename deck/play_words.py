@@ -150,7 +150,9 @@ def _unrecorded(line: Line) -> str:
 
 
 def _trouble(line: Line) -> str:
-    return f" ({line['trouble']})" if line.get("trouble") else ""
+    variant = f"a variant, {line['variant']}" if line.get("variant") else ""
+    said = "; ".join(filter(None, (variant, line.get("trouble", ""))))
+    return f" ({said})" if said else ""
 
 
 def _ending(line: Line) -> str:

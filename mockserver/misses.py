@@ -122,7 +122,7 @@ def _other_question(fact: str, nearest: Variants, asked: RequestKey) -> Miss:
 def _places(recorded: Canonical, asked: Canonical, at: str) -> Iterator[str]:
     """The paths at which two bodies of JSON or two forms differ; never what stands there."""
     ours, theirs = _members(recorded), _members(asked)
-    if ours is None or theirs is None or recorded[0] != asked[0]:
+    if ours is None or theirs is None or _kind(recorded) != _kind(asked):
         if not text_fits(recorded, asked):
             yield at
         return
@@ -133,14 +133,18 @@ def _places(recorded: Canonical, asked: Canonical, at: str) -> Iterator[str]:
             yield at + name
 
 
+def _kind(body: Canonical) -> Canonical:
+    return body[0] if isinstance(body, tuple) else ""
+
+
 def _members(body: Canonical) -> dict[str, Canonical] | None:
     """What is in an object, an array or a form, by the step that leads to it."""
-    if not isinstance(body, tuple) or body[:1] not in (("object",), ("array",), ("form",)):
+    if not isinstance(body, tuple) or _kind(body) not in ("object", "array", "form"):
         return None
-    if body[0] == "array":
+    if _kind(body) == "array":
         return {f"[{index}]": each for index, each in enumerate(body[1:])}
     pairs = [(_step(str(pair[0])), pair[1]) for pair in body[1:] if isinstance(pair, tuple)]
-    if body[0] == "object":
+    if _kind(body) == "object":
         return dict(pairs)
     fields: dict[str, Canonical] = {}
     for step, value in pairs:  # a form may have several fields of one name

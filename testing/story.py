@@ -27,7 +27,7 @@ LARGEST_READ: Final = 64 << 20
 """Bytes of a cassette that is read through for the frames sent last."""
 
 _SECOND_NS: Final = 1_000_000_000
-_NO_WORDS: Final = frozenset(("market", "ignore"))
+_NO_WORDS: Final = frozenset(("market", "ignore", "recording"))
 
 
 class Story:

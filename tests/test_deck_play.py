@@ -509,6 +509,24 @@ def test_what_the_control_is_told_is_said_in_words(cassette, capsys, line, words
 
 
 @pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({}, "GET /g: 200"),
+        ({"variant": "made without range"}, "GET /g: 200 (a variant, made without range)"),
+        (
+            {"variant": "made without range", "trouble": "no"},
+            "GET /g: 200 (a variant, made without range; no)",
+        ),
+    ],
+)
+def test_how_a_request_was_answered_is_said_in_words(cassette, capsys, parts, words):
+    with open_cassette(cassette) as opened:
+        line = {"kind": "request", "method": "GET", "url": "/g", "status": 200, **parts}
+        PlayWords(opened, options_of()).tell(line)
+    assert capsys.readouterr().err.strip() == words
+
+
+@pytest.mark.parametrize(
     ("gate", "words"),
     [
         ("clients:2", "when 2 clients hold a subscription"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+import brotli
 import pytest
 import requests
 
@@ -17,6 +21,11 @@ from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Header, HeaderPairs, Interaction, Record
 from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.harness import MockServer, PlainMarket
+
+if sys.version_info < (3, 14):
+    from backports import zstd
+else:
+    from compression import zstd
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -88,6 +97,21 @@ def test_a_path_of_json_is_ignored_by_an_option(make: Make) -> None:
     with MockServer(tape, ignore="json:$.id") as market:
         assert ask(market, "/v1/orders", method="POST", body=b'{"symbol":"AAPL","id":"x"}')[0] == 200
         assert ask(market, "/v1/orders", method="POST", body=b'{"symbol":"SPY","id":1}')[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("coding", "close"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", brotli.compress), ("zstd", zstd.compress)],
+)
+def test_bodies_are_compared_without_their_coding(
+    make: Make, coding: str, close: Callable[[bytes], bytes]
+) -> None:
+    fields = {"Content-Encoding": coding, "Content-Type": "application/json"}
+    tape = make([answer(0, "/v1/o", b"ok", method="POST", asked=fields, sent=close(b'{"a": 1}'))])
+    with MockServer(tape) as market:
+        for body, asked in ((close(b'{"a":1.0}'), fields), (b'{"a":1}', {})):
+            assert ask(market, "/v1/o", method="POST", fields=asked, body=body) == (200, b"ok")
+        assert ask(market, "/v1/o", method="POST", fields=fields, body=close(b'{"a":2}'))[0] == 404
 
 
 def test_json_and_csv_parts_and_conditions_each_get_their_own(make: Make) -> None:
