@@ -80,7 +80,12 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
     _one_of(
         "--repeats",
         [each.value for each in Repeats],
-        "The same request again [default: by-time, at max in-order].",
+        "The same request again [default: by-time, at max and without a tape in-order].",
+    ),
+    click.option(
+        "--rest-latency",
+        metavar="LATENCY",
+        help="How long REST answers take: recorded, none, or a DURATION [default: recorded at a pace, else none].",
     ),
     click.option(
         "--ignore",
@@ -190,6 +195,7 @@ def play_options(flags: dict[str, Any]) -> PlayOptions:
         at_end=flags["at_end"],
         slow_client=flags["slow_client"],
         repeats=flags["repeats"],
+        rest_latency=flags["rest_latency"],
         ignore=flags["ignore"],
         match=flags["match"],
         stubs=dict(map(_stub, flags["stubs"])),

@@ -20,12 +20,16 @@ class Handler(web.RequestHandler):
     def __init__(self, manager: web.Server, **handling: Any) -> None:
         super().__init__(manager, loop=asyncio.get_running_loop(), **handling)
         self.gone = asyncio.Event()
+        self.on_gone: Callable[[], object] | None = None
+        """What to call at its end: an answer that is held for this client waits no longer."""
         self._watch: FrameWatch | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It has ended."""
         super().connection_lost(exc)
         self.gone.set()
+        if self.on_gone is not None:
+            self.on_gone()
 
     @property
     def breach(self) -> str | None:

@@ -24,8 +24,9 @@ from tickdeck.mockserver.choices import (
 )
 from tickdeck.mockserver.ignoring import NOTHING, Ignored, parse_ignored, parse_matched
 from tickdeck.mockserver.moments import Moment, parse_moment
-from tickdeck.mockserver.playhead import REAL_TIME, Mode, Speed, parse_speed
+from tickdeck.mockserver.playhead import REAL_TIME, Speed, parse_speed
 from tickdeck.mockserver.repeats import Repeats
+from tickdeck.mockserver.restlatency import Latency, parse_latency
 from tickdeck.mockserver.timeshift import Target, TimeShift, parse_time_shift
 from tickdeck.mockserver.wordkinds import check_kinds
 
@@ -59,6 +60,7 @@ class PlayOptions:
     gaps: Gaps = Gaps.SILENCE
     time_shift: TimeShift | None = None
     repeats: Repeats | None = None
+    rest_latency: Latency | None = None
     ignored: Ignored = NOTHING
     matched: tuple[str, ...] = ()
     stubs: Mapping[str, object] = field(default_factory=dict)
@@ -85,13 +87,6 @@ class PlayOptions:
         """The event loop: what TLS needs of one (`tickdeck.mockserver.secure`), uvloop has not."""
         return EventLoop.ASYNCIO if self.tls or self.tls_cert else self.event_loop
 
-    @property
-    def effective_repeats(self) -> Repeats:
-        """The policy for a request that is asked again."""
-        if self.repeats is not None:
-            return self.repeats
-        return Repeats.IN_ORDER if self.speed.mode is Mode.MAX else Repeats.BY_TIME
-
 
 class OptionWords(TypedDict, total=False):
     """The options as a person writes them; times in seconds.
@@ -113,6 +108,7 @@ class OptionWords(TypedDict, total=False):
     gaps: str
     time_shift: str | None
     repeats: str | None
+    rest_latency: str | float | None
     ignore: str | Iterable[str]
     match: str | Iterable[str]
     stubs: Mapping[str, str | bytes | Mapping[str, object]]
@@ -142,6 +138,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         raise UsageError(f"there is no option {unknown[0]}; there are {known}")
     check_kinds(words)
     keys, cap, repeats = words.get("keys"), words.get("idle_cap"), words.get("repeats")
+    latency = words.get("rest_latency")
     speed, shift = parse_speed(words.get("speed", 1)), words.get("time_shift")
     options = PlayOptions(
         speed=speed,
@@ -156,6 +153,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         gaps=_choice(Gaps, "gaps", words.get("gaps", "silence")),
         time_shift=None if shift is None else parse_time_shift(shift, speed=speed),
         repeats=None if repeats is None else _choice(Repeats, "repeats", repeats),
+        rest_latency=None if latency is None else parse_latency(latency),
         ignored=parse_ignored(_names("ignore", words.get("ignore", ()))),
         matched=parse_matched(_names("match", words.get("match", ()))),
         stubs=dict(words.get("stubs", {})),

@@ -6,16 +6,19 @@ import uuid
 from typing import Final
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.dialects.origins import Origins
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
+from tickdeck.mockserver.delivery import Delivery, response_of
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
+from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.refusing import Refusals
+from tickdeck.mockserver.repeats import Repeats, Timing
+from tickdeck.mockserver.restlatency import Latency, RestLatency, latency_at, waits_of
 from tickdeck.mockserver.shelf import Found, Shelf
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubbing import stubs_of
@@ -30,6 +33,7 @@ class RestDesk:
 
     def __init__(self, stage: Stage) -> None:
         self.asked = 0
+        self.delivery = Delivery()
         self._stage = stage
         self._secret = stage.dialect.places.query_parameters
         options = stage.options
@@ -57,6 +61,7 @@ class RestDesk:
 
     async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
         """The response; ``own`` is this server's origin as the client spells it."""
+        came_ns = self._stage.clock.now_ns()
         body = await request.read()
         if body:
             self._stage.secrets.learn(url=request.raw_path, headers=request.raw_headers, body=body)
@@ -70,8 +75,9 @@ class RestDesk:
         if (stub := self.stubs.find(asked)) is not None:
             self._stubbed += 1
             self._stage.note([self._entry("request", asked, timeline, status=stub.status, stub=True)])
-            return _response(Answer(stub.status, "", stub.headers, stub.body))
-        found = self._find(asked, timeline)
+            return response_of(Answer(stub.status, "", stub.headers, stub.body))
+        latency = latency_at(timeline.speed, self._stage.options.rest_latency)
+        found = self._find(asked, timeline, latency)
         if isinstance(found, Miss):
             self._missed += 1
             if len(self.misses) < MISSES_KEPT:
@@ -89,7 +95,9 @@ class RestDesk:
         parts: dict[str, object] = {name: words for name, words in said.items() if words}
         parts["recording"] = found.interaction.seq
         self._stage.note([self._entry("request", asked, timeline, status=answer.status, **parts)])
-        return await self._send(request, answer)
+        cap_ns = self._stage.options.idle_cap_ns
+        waits = waits_of(found.interaction, latency, speed=timeline.speed, cap_ns=cap_ns)
+        return await self.delivery.send(request, answer, waits, clock=self._stage.clock, came_ns=came_ns)
 
     def _refuse_key(
         self, request: web.BaseRequest, asked: Asked, key: str | None, *, own: str
@@ -100,7 +108,7 @@ class RestDesk:
         refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
         status = refusal.http if recorded is None else recorded.status
         self._stage.note([self._entry("request", asked, None, status=status)])
-        return _refuse(refusal) if recorded is None else _response(self._made(recorded, request, own=own))
+        return _refuse(refusal) if recorded is None else response_of(self._made(recorded, request, own=own))
 
     def _look_for_secrets(self, request: web.BaseRequest, asked: Asked) -> None:
         found = self._stage.dialect.misplaced_secret(request.query.items(), request.raw_headers)
@@ -119,20 +127,6 @@ class RestDesk:
             accept_encoding=request.headers.get("Accept-Encoding"),
             origins=Origins(self._origins, own=own),
         )
-
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        """The answer on its way; one that broke off when it was recorded breaks off again."""
-        if answer.complete:
-            return _response(answer)
-        headers = _headers(answer)
-        headers["Content-Length"] = str(len(answer.body) + 1)
-        broken = web.StreamResponse(status=answer.status, reason=answer.reason or None, headers=headers)
-        await broken.prepare(request)
-        if answer.body:
-            await broken.write(answer.body)
-        if request.transport is not None:
-            request.transport.close()
-        return broken
 
     @property
     def counts(self) -> dict[str, int]:
@@ -165,13 +159,25 @@ class RestDesk:
         }
         return {**row, "ignore": list(miss.surplus)} if miss.surplus else row
 
-    def _find(self, asked: Asked, timeline: Timeline) -> Found | Miss:
+    def _find(self, asked: Asked, timeline: Timeline, latency: Latency) -> Found | Miss:
+        stage = self._stage
+        in_order = timeline.speed.mode is Mode.MAX or stage.tapes.empty
         return self._shelf.find(
             asked,
-            repeats=self._stage.options.effective_repeats,
-            position_ns=max(timeline.position(self._stage.clock.now_ns()), self._stage.tapes.begin_ns),
+            repeats=stage.options.repeats or (Repeats.IN_ORDER if in_order else Repeats.BY_TIME),
+            position_ns=max(timeline.position(stage.clock.now_ns()), stage.tapes.begin_ns),
             visits=timeline.visits,
+            timing=self._timing(timeline, latency),
         )
+
+    def _timing(self, timeline: Timeline, latency: Latency) -> Timing:
+        """What by-time goes by. A tape that stands will not have gone on by when a slow answer comes."""
+        stage = self._stage
+        if not timeline.started:
+            warms_up = stage.tapes.begin_ns == 0 and stage.options.repeats is None
+            return Timing.WARM_UP if warms_up else Timing.ENDED
+        moves = latency is RestLatency.RECORDED and not timeline.head.paused
+        return Timing.BEGAN if moves else Timing.ENDED
 
     def _shown(self, asked: Asked) -> str:
         """Path and query without its secrets."""
@@ -196,15 +202,3 @@ def _refuse(refusal: Refusal) -> web.Response:
         body=refusal.body(request_id),
         headers=refusal.headers(request_id),
     )
-
-
-def _headers(answer: Answer) -> CIMultiDict[str]:
-    headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in answer.headers:
-        headers.add(name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-    return headers
-
-
-def _response(answer: Answer) -> web.Response:
-    reason = answer.reason or None
-    return web.Response(status=answer.status, reason=reason, body=answer.body, headers=_headers(answer))

@@ -150,6 +150,7 @@ class Player:
         for site in [] if self._runner is None else list(self._runner.sites):
             await site.stop()
         self._listeners = []
+        self.desk.delivery.release()
         if self._control is not None:
             self._control.close()
         if self.stage.keeper is not None:

@@ -19,7 +19,7 @@ from tickdeck.cassette.records import Interaction
 from tickdeck.mockserver.asked import Asked, RequestKey, Rules
 from tickdeck.mockserver.fields import told
 from tickdeck.mockserver.misses import Miss, asked_too_often, miss, miss_by_fields
-from tickdeck.mockserver.repeats import Repeats, Visits, choose
+from tickdeck.mockserver.repeats import Repeats, Timing, Visits, choose
 from tickdeck.mockserver.variants import Variants
 
 _FIRST_FINAL_STATUS: Final = 200
@@ -65,7 +65,15 @@ class Shelf:
             return self._look_up(key._replace(method="GET"))
         return found
 
-    def find(self, asked: Asked, *, repeats: Repeats, position_ns: int, visits: Visits) -> Found | Miss:
+    def find(
+        self,
+        asked: Asked,
+        *,
+        repeats: Repeats,
+        position_ns: int,
+        visits: Visits,
+        timing: Timing = Timing.ENDED,
+    ) -> Found | Miss:
         """The recording that answers, noted in ``visits``; or a `Miss`, which changes nothing."""
         found = self.look_up(asked)
         if found is None:
@@ -74,7 +82,7 @@ class Shelf:
         if choice is None:
             return miss_by_fields(found, self._rules.key(asked), found.fields(asked))
         offset_ns = position_ns + self._zero_ns
-        chosen = choose(choice.recordings, repeats, offset_ns=offset_ns, visits=visits)
+        chosen = choose(choice.recordings, repeats, offset_ns=offset_ns, visits=visits, timing=timing)
         if chosen is None:
             return asked_too_often(choice.recordings)
         self._unplayed.pop(chosen.seq, None)

@@ -287,6 +287,11 @@ class Tapes:
         }
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is on any of them, as on a recording of REST alone."""
+        return all(tape.recorded_last_seq < 0 for tape in self._tapes.values())
+
+    @property
     def recorded(self) -> tuple[str, ...]:
         """The markets that were recorded, in the order of their first connection."""
         return self._recorded

@@ -54,6 +54,10 @@ _SECONDS: Final = Kind("a number of seconds", _is_number)
 _COUNT: Final = Kind("a whole number", _is_whole)
 _TEXT: Final = Kind("a text", _is_text)
 _FILE: Final = Kind("the path of a file", _is_path)
+_LATENCY: Final = Kind(
+    "recorded, none, a duration like 200ms, or a number of seconds",
+    lambda value: _is_text(value) or _is_number(value),
+)
 _TEXTS: Final = Kind("a text, or a list of texts", _are_texts)
 _CHOICE: Final = Kind("True or False", lambda value: isinstance(value, bool))
 _STUBS: Final = Kind(
@@ -68,6 +72,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "end": _TEXT,
     "idle_cap": _SECONDS,
     "time_shift": _TEXT,
+    "rest_latency": _LATENCY,
     "ignore": _TEXTS,
     "match": _TEXTS,
     "stubs": _STUBS,
@@ -90,7 +95,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 """Those that are one of a few words are not here: they are looked up among these words."""
 
 MAY_BE_NONE: Final = frozenset(
-    ("begin", "end", "idle_cap", "time_shift", "profile", "keys", "max_connections", "feed")
+    ("begin", "end", "idle_cap", "time_shift", "rest_latency", "profile", "keys", "max_connections", "feed")
 ) | {"tls_cert", "tls_key", "token", "journal"}
 """What may be left out by saying so."""
 

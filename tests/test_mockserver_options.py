@@ -20,7 +20,7 @@ from tickdeck.mockserver.choices import (
 )
 from tickdeck.mockserver.moments import Instant, Offset, TimeOfDay
 from tickdeck.mockserver.options import PlayOptions, options_of
-from tickdeck.mockserver.playhead import MAX, Speed
+from tickdeck.mockserver.playhead import Speed
 from tickdeck.mockserver.repeats import Repeats
 from tickdeck.mockserver.timeshift import Target, TimeShift
 
@@ -161,20 +161,6 @@ def test_words_for_nothing_are_nothing() -> None:
     nothing = options_of(begin=None, end=None, idle_cap=None, repeats=None, keys=None, max_connections=None)
     assert nothing == PlayOptions()
     assert options_of(begin="1970-01-01T00:00:01Z").begin == Instant(10**9)
-
-
-@pytest.mark.parametrize(
-    ("options", "repeats"),
-    [
-        (PlayOptions(), Repeats.BY_TIME),
-        (PlayOptions(speed=MAX), Repeats.IN_ORDER),
-        (PlayOptions(speed=MAX, repeats=Repeats.BY_TIME), Repeats.BY_TIME),
-    ],
-)
-def test_what_is_asked_again_is_answered_by_time_while_there_is_time(
-    options: PlayOptions, repeats: Repeats
-) -> None:
-    assert options.effective_repeats is repeats
 
 
 @pytest.mark.parametrize("seconds", [-0.001, float("nan"), float("inf"), 1e9])
