@@ -12,6 +12,7 @@ from tickdeck.dialects.dialogue import Dialogue
 from tickdeck.dialects.effects import Misstep
 from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.profiles import Wording
+from tickdeck.dialects.restrequests import Pairs
 from tickdeck.dialects.timefields import Stretch
 
 
@@ -41,6 +42,10 @@ class Mover(Protocol):
 
     def body(self, body: bytes) -> bytes:
         """The body of a REST answer, of JSON."""
+        ...
+
+    def asked_back(self, path: Sequence[str], query: Pairs) -> tuple[tuple[str, ...], Pairs]:
+        """The decoded segments and parameters of a request, moved back."""
         ...
 
 

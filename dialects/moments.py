@@ -2,9 +2,10 @@
 
 A shift is a whole number of milliseconds, for the coarsest moments that are sent are
 milliseconds: what is told twice, once in ms and once in ns, stays the same moment.
-Only the digits change. Dates move by whole days, and only where the shift is whole
-days; a time of day with an offset is told in the offset that the exchange's clock has
-at the new moment, if it was told in the exchange's offset before.
+Only the digits change. Dates move by whole days: those of the shift, or where it is no
+whole days, by as many as the exchange's calendar moves on where the tape starts; a time
+of day with an offset is told in the offset that the exchange's clock has at the new
+moment, if it was told in the exchange's offset before.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MILLISECOND: Final = 1_000_000
 UNITS: Final = ((10**17, 1), (10**14, 1_000), (10**11, MILLISECOND))
 """At least this large, and less than a thousand times that, a number counts so many nanoseconds since 1970."""
 
-_NUMBER: Final = re.compile(r"[1-9][0-9]{11,19}")
+_NUMBER: Final = re.compile(r"([1-9][0-9]{11,19})(\.0+)?")
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _INSTANT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]++)?+([Zz]|[+-][0-9]{2}:?[0-9]{2})"
@@ -37,17 +38,30 @@ class Shift:
     """By how much a tape is moved in time, once and for all.
 
     ``days`` is what it comes to in whole days on the clock of ``zone`` (across a
-    change of the clock these are not 24 hours each); ``None`` if it does not.
+    change of the clock these are not 24 hours each); ``None`` if it does not. Then dates
+    move by ``calendar_days``, and stay where that is ``None``.
     """
 
     ms: int
     days: int | None
     zone: tzinfo = UTC
+    calendar_days: int | None = None
 
     @property
     def ns(self) -> int:
         """The same in nanoseconds."""
         return self.ms * MILLISECOND
+
+    @property
+    def date_days(self) -> int | None:
+        """By how many days dates move; ``None`` if they stay."""
+        return self.calendar_days if self.days is None else self.days
+
+    @property
+    def back(self) -> Shift:
+        """The way back."""
+        days, calendar_days = (None if each is None else -each for each in (self.days, self.calendar_days))
+        return Shift(-self.ms, days, self.zone, calendar_days)
 
 
 def unit_of(number: int) -> int | None:
@@ -57,20 +71,21 @@ def unit_of(number: int) -> int | None:
 
 def moved_number(text: str, shift: Shift) -> str:
     """The digits of a moment since 1970, moved; anything else as it is (a fraction, an exponent, a small number)."""
-    if not _NUMBER.fullmatch(text):
+    found = _NUMBER.fullmatch(text)
+    if found is None:
         return text
-    number = int(text)
+    number, zeros = int(found[1]), found[2] or ""
     unit = unit_of(number)
-    return text if unit is None else str(number + shift.ns // unit)
+    return text if unit is None else f"{number + shift.ns // unit}{zeros}"
 
 
 def moved_date(text: str, shift: Shift) -> str:
-    """``2020-01-02``, moved by whole days, if the shift is whole days."""
-    found = _DATE.fullmatch(text)
-    if found is None or shift.days is None:
+    """``2020-01-02``, moved by whole days."""
+    found, days = _DATE.fullmatch(text), shift.date_days
+    if found is None or days is None:
         return text
     try:
-        return (date(*map(int, found.groups())) + timedelta(days=shift.days)).isoformat()
+        return (date(*map(int, found.groups())) + timedelta(days=days)).isoformat()
     except (ValueError, OverflowError):
         return text
 

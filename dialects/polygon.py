@@ -19,6 +19,7 @@ from tickdeck.dialects.moments import Shift
 from tickdeck.dialects.polygon_events import PolygonIndexer
 from tickdeck.dialects.polygon_secrets import PLACES
 from tickdeck.dialects.profiles import Wording
+from tickdeck.dialects.restrequests import Pairs, moved_request
 from tickdeck.dialects.resttimes import moved_body
 from tickdeck.dialects.timefields import EventMover
 
@@ -29,6 +30,10 @@ class PolygonMover(EventMover):
     def body(self, body: bytes) -> bytes:
         """See `resttimes.moved_body`."""
         return moved_body(body, self.shift)
+
+    def asked_back(self, path: Sequence[str], query: Pairs) -> tuple[tuple[str, ...], Pairs]:
+        """See `restrequests.moved_request`."""
+        return moved_request(path, query, self.shift.back)
 
 
 class Polygon:

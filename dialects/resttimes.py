@@ -39,7 +39,7 @@ KEYS: Final = (
 )
 """Keys under which a body keeps moments and the dates of market days."""
 
-_NUMBER: Final = r"[0-9]++(?![.eE])"
+_NUMBER: Final = r"[0-9]++(?:\.0++)?+(?![.eE0-9])"
 _PLAIN: Final = {f'"{key}"': re.compile(rf'("{key}")(\s*+:\s*+)({_NUMBER}|"[^"]*+")') for key in KEYS}
 """By key, in quotes: a pattern each, for one that begins with so much plain text is found quickly."""
 

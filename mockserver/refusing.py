@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
 
 from tickdeck.cassette.records import Interaction
 from tickdeck.dialects.base import Dialect
+from tickdeck.mockserver.targets import decode_pairs, split_target
 
 _UNAUTHORIZED: Final = 401
 
@@ -21,7 +21,8 @@ class Refusals:
         for each in interactions:
             if each.status != _UNAUTHORIZED or not each.complete:
                 continue
-            if dialect.key_of(parse_qsl(urlsplit(each.url).query), each.request_headers) is None:
+            query = decode_pairs(split_target(each.url)[1])
+            if dialect.key_of(query, each.request_headers) is None:
                 self.no_key = self.no_key or each
             else:
                 self.bad_key = self.bad_key or each

@@ -20,6 +20,7 @@ from tickdeck.mockserver.refusing import Refusals
 from tickdeck.mockserver.repeats import Repeats, Timing
 from tickdeck.mockserver.restlatency import Latency, RestLatency, latency_at, waits_of
 from tickdeck.mockserver.shelf import Found, Shelf
+from tickdeck.mockserver.shiftedrequest import moved_back
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubbing import stubs_of
 from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
@@ -160,6 +161,22 @@ class RestDesk:
         return {**row, "ignore": list(miss.surplus)} if miss.surplus else row
 
     def _find(self, asked: Asked, timeline: Timeline, latency: Latency) -> Found | Miss:
+        """What answers a request as it would have been asked on the recorded day, else as it is asked."""
+        back = self._moved_back(asked)
+        if back == asked or self._shelf.look_up(back) is not None:
+            return self._look_up(back, timeline, latency)
+        found = self._look_up(asked, timeline, latency)
+        missed = self._look_up(back, timeline, latency) if isinstance(found, Miss) else found
+        return missed if isinstance(missed, Miss) and missed.surplus else found
+
+    def _moved_back(self, asked: Asked) -> Asked:
+        shifter = self._stage.shifter
+        if shifter is None:
+            return asked
+        self._stage.fix_time()
+        return asked if shifter.mover is None else moved_back(asked, shifter.mover)
+
+    def _look_up(self, asked: Asked, timeline: Timeline, latency: Latency) -> Found | Miss:
         stage = self._stage
         in_order = timeline.speed.mode is Mode.MAX or stage.tapes.empty
         return self._shelf.find(

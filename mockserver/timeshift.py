@@ -62,10 +62,10 @@ class TimeShift:
         """
         if self.to is Target.NOW:
             # Rounded down: nothing comes from the future.
-            return _shift((now_wall_ns - tape_wall_ns) // MILLISECOND, zone)
+            return _shift((now_wall_ns - tape_wall_ns) // MILLISECOND, tape_wall_ns, zone)
         if self.to is Target.TODAY:
             return _to_today(tape_wall_ns, now_wall_ns, zone)
-        return _shift(self.to, zone)
+        return _shift(self.to, tape_wall_ns, zone)
 
 
 def parse_time_shift(text: str, *, speed: Speed = REAL_TIME) -> TimeShift:
@@ -91,9 +91,14 @@ def parse_time_shift(text: str, *, speed: Speed = REAL_TIME) -> TimeShift:
     return TimeShift(-int(distance) if text.startswith("-") else int(distance))
 
 
-def _shift(distance_ms: int, zone: tzinfo) -> Shift:
+def _shift(distance_ms: int, tape_wall_ns: int, zone: tzinfo) -> Shift:
     days, rest = divmod(distance_ms, DAY_MS)
-    return Shift(distance_ms, None if rest else days, zone)
+    if not rest:
+        return Shift(distance_ms, days, zone)
+    then, now = (
+        _clock(wall_ns, zone) for wall_ns in (tape_wall_ns, tape_wall_ns + distance_ms * MILLISECOND)
+    )
+    return Shift(distance_ms, None, zone, (now.date() - then.date()).days)
 
 
 def _to_today(tape_wall_ns: int, now_wall_ns: int, zone: tzinfo) -> Shift:

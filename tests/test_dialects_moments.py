@@ -40,6 +40,8 @@ def test_the_unit_of_a_moment_is_told_by_its_size(number: int, unit: int | None)
         ("1788877046310003385", "1788880646310003385"),
         ("999999999999", "1000003599999"),
         ("9999999999999", "10000003599999"),
+        ("1643726040000.0", "1643729640000.0"),
+        ("1643726040000000000.000", "1643729640000000000.000"),
     ],
 )
 def test_a_moment_moves_in_its_own_unit(before: str, after: str) -> None:
@@ -48,7 +50,18 @@ def test_a_moment_moves_in_its_own_unit(before: str, after: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0", "930", "99999999999", "1536036818784.0", "1.5e12", "-1536036818784", "null", '"x"', "1" * 21],
+    [
+        "0",
+        "930",
+        "99999999999",
+        "1536036818784.5",
+        "1536036818784.",
+        "1.5e12",
+        "-1536036818784",
+        "null",
+        '"x"',
+        "1" * 21,
+    ],
 )
 def test_what_is_no_moment_stays(text: str) -> None:
     assert moved_number(text, HOUR) == text

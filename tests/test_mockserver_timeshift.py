@@ -91,7 +91,7 @@ def test_now_puts_the_start_of_the_tape_at_the_wall_clock_and_nothing_into_the_f
     shift = TimeShift(Target.NOW).at_start(
         tape_wall_ns=1_000_000_001, now_wall_ns=9_002_999_999, zone=NEW_YORK
     )
-    assert shift == Shift(8002, None, NEW_YORK)
+    assert shift == Shift(8002, None, NEW_YORK, calendar_days=0)
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,24 @@ def _clock(wall_ns: int, zone: tzinfo) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("distance_ms", "days"), [(3 * DAY_MS, 3), (-DAY_MS, -1), (DAY_MS + 1, None), (0, 0)]
+    ("distance_ms", "days", "date_days"),
+    [
+        (3 * DAY_MS, 3, 3),
+        (-DAY_MS, -1, -1),
+        (DAY_MS + 1, None, 1),
+        (5 * DAY_MS // 24, None, 1),
+        (5 * DAY_MS // 24 - 1, None, 0),
+        (-DAY_MS + 1, None, -1),
+        (0, 0, 0),
+    ],
 )
-def test_a_distance_of_whole_days_moves_dates_too(distance_ms: int, days: int | None) -> None:
-    shift = TimeShift(distance_ms).at_start(tape_wall_ns=5, now_wall_ns=10**18, zone=NEW_YORK)
-    assert shift == Shift(distance_ms, days, NEW_YORK)
+def test_a_distance_moves_dates_by_its_days_or_by_those_of_the_exchanges_calendar(
+    distance_ms: int, days: int | None, date_days: int
+) -> None:
+    shift = TimeShift(distance_ms).at_start(tape_wall_ns=5, now_wall_ns=10**18, zone=NEW_YORK)  # 19:00 there
+    assert (shift.ms, shift.days, shift.date_days) == (distance_ms, days, date_days)
+    assert shift.back.back == shift
+    assert (shift.back.ms, shift.back.date_days) == (-distance_ms, -date_days)
 
 
 @pytest.mark.parametrize(
