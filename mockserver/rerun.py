@@ -20,6 +20,7 @@ from tickdeck.dialects.effects import Authenticated, Effect, Say, Subscribed, Un
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.recordedwords import words_of
 from tickdeck.mockserver.reel import Reel
 from tickdeck.mockserver.rundown import ClientRun, Rundown
 from tickdeck.mockserver.tape import Tapes
@@ -59,8 +60,9 @@ class _Client:
         self._client = client
         self._run = run
         self._reel = Reel(cutter, cursor=0)
+        dialect = dialects.find(cassette.header.dialect)
         self._conversation = Conversation(
-            dialects.find(cassette.header.dialect).wording(options.profile, cassette.survey.profile),
+            dialect.wording(options.profile, words_of(cassette, dialect)),
             market=client.market,
             keys=Keys(closed=client.joined is None),
             not_entitled=Subscriptions(options.not_entitled),

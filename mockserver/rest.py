@@ -109,7 +109,10 @@ class RestDesk:
         refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
         status = refusal.http if recorded is None else recorded.status
         self._stage.note([self._entry("request", asked, None, status=status)])
-        return _refuse(refusal) if recorded is None else response_of(self._made(recorded, request, own=own))
+        if recorded is None:
+            return _refuse(refusal)
+        self._shelf.served(recorded)
+        return response_of(self._made(recorded, request, own=own))
 
     def _look_for_secrets(self, request: web.BaseRequest, asked: Asked) -> None:
         found = self._stage.dialect.misplaced_secret(request.query.items(), request.raw_headers)

@@ -106,6 +106,10 @@ class Shelf:
         """Why nothing answers a request of which there is no recording."""
         return miss(self._by_path, self._rules.key(asked))
 
+    def served(self, interaction: Interaction) -> None:
+        """One of them answered otherwise than by its request."""
+        self._unplayed.pop(interaction.seq, None)
+
     def unplayed(self) -> tuple[Interaction, ...]:
         """What was never served, in order of recording."""
         return tuple(self._unplayed.values())

@@ -31,6 +31,7 @@ from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Speed
+from tickdeck.mockserver.recordedwords import words_of
 from tickdeck.mockserver.redacting import Secrets
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import Lateness, client_report
@@ -64,7 +65,7 @@ class Stage:
         self._given = options
         self.cassette = cassette
         self.dialect = dialects.find(cassette.header.dialect)
-        self.wording = self.dialect.wording(options.profile, cassette.survey.profile)
+        self.wording = self.dialect.wording(options.profile, words_of(cassette, self.dialect))
         self.shifter: Shifter | None = None
         self._ahead = Ahead(self._chunk)
         self.tapes = Tapes(cassette, feed=options.feed, loader=self._ahead)

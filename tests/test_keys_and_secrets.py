@@ -87,6 +87,26 @@ def test_a_refused_key_hears_what_the_recorded_one_heard(make_market: Callable[.
         assert market.report()["requests"]["refused"] == 2
 
 
+def test_a_refusal_that_nobody_learned_is_found_on_the_tape(
+    make_market: Callable[..., Any], story: Any
+) -> None:
+    story.opens(1, 0)
+    story.acks(1, 1, "T.AAPL")
+    story.trades(1, 2, "AAPL")
+    story.opens(2, 3)
+    story.says(2, 4, '[{"ev":"status","status":"connected","message":"Connected Successfully"}]')
+    story.says(2, 5, REFUSED)
+    story.closes(2, 6)
+    with make_market(records=story.records, reject_keys=["bad"]) as market:
+        assert auth(market, params="bad") == REFUSED
+
+
+def test_a_recorded_refusal_that_was_given_is_played(make_market: Callable[..., Any]) -> None:
+    with make_market(reject_keys=["bad"]) as market:
+        get(market, f"{BARS}?apiKey=bad")
+        assert len(market.report()["unplayed"]) == 3
+
+
 def test_a_request_without_a_key_hears_what_the_recorded_one_heard(make_market: Callable[..., Any]) -> None:
     with make_market() as market:
         assert get(market, BARS) == (401, NO_KEY, "the service")

@@ -30,6 +30,7 @@ from tickdeck.cassette.records import (
     PONG,
     Frame,
     Interaction,
+    Profile,
     Record,
     Sender,
     TrackClosed,
@@ -255,6 +256,45 @@ async def test_the_recording_speaks_as_the_recorded_service_did(tmp_path: Path, 
         profile == "alpaca-2019"
     )
     assert again == seen
+
+
+SPACED = '[{"ev": "status", "status": "success", "message": "subscribed to: T.MSFT"}]'
+TURNED_AWAY = '[{"ev": "status", "status": "auth_failed", "message": "we do not know you"}]'
+
+
+async def talk(ws: str, key: str) -> list[str]:
+    """What a bot hears that says its key and asks for one channel."""
+    async with connect(ws + "/stocks", compression=None) as socket:
+        heard = [str(await socket.recv())]
+        try:
+            for action, params in (("auth", key), ("subscribe", "T.MSFT")):
+                await socket.send(json.dumps({"action": action, "params": params}))
+                heard.append(str(await socket.recv()))
+        except ConnectionClosedError:
+            assert socket.close_code == 1006
+    return heard
+
+
+async def test_a_refusal_and_an_acknowledgement_are_spelled_as_the_recorded_service_did(
+    tmp_path: Path,
+) -> None:
+    said = {
+        "auth_failed": TURNED_AWAY,
+        "subscribed": SPACED.replace("T.MSFT", "{channel}"),
+        "separator": ", ",
+    }
+    records = [replace(each, values=said) if isinstance(each, Profile) else each for each in glimpse(11)[1]]
+    source, path = tape(tmp_path / "source.cassette", records), tmp_path / "x.cassette"
+    async with (
+        MockServer(source, speed="step", reject_keys=[OTHER_KEY]) as vendor,
+        recorded(path, vendor) as proxy,
+    ):
+        heard = [await talk(proxy.ws, key) for key in (KEY, OTHER_KEY)]
+    assert [each[-1] for each in heard] == [SPACED, TURNED_AWAY]
+    async with MockServer(path, speed="step", reject_keys=[OTHER_KEY]) as market:
+        assert [await talk(market.ws_url, key) for key in (KEY, OTHER_KEY)] == heard
+    async with MockServer(path, speed="step", reject_keys=[OTHER_KEY], profile="polygon") as market:
+        assert "invalid API key" in (await talk(market.ws_url, OTHER_KEY))[-1]
 
 
 async def test_the_recording_of_a_replay_is_the_recording(tmp_path: Path) -> None:
