@@ -19,3 +19,9 @@ def frame_header(opcode: int, length: int) -> bytes:
     if length < 1 << 16:
         return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big")
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big")
+
+
+def payload_of(frame: bytes) -> bytes:
+    """The payload of one such frame."""
+    length = frame[1]
+    return frame[2 if length < 126 else 4 if length == 126 else 10 :]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
+
+BY_HAND_KEPT: Final = 8
+"""Of the frames that a client was sent from outside the tape, so many are remembered."""
 
 MISSTEPS_KEPT: Final = 1000
 """Of each client; a flood of them is counted, not kept."""
@@ -49,6 +53,8 @@ class Account:
     slow: bool = False
     not_waited_for: str | None = None
     """Why a wait for what it was sent ended without it (`tickdeck.mockserver.receipts.Unsettled`), if one did."""
+    by_hand: deque[tuple[int, int, bytes]] = field(default_factory=lambda: deque(maxlen=BY_HAND_KEPT))
+    """Cursor, position and wire of the frames that came from outside the tape."""
     _open: dict[str, Interval] = field(default_factory=dict)
 
     def subscribed(self, channels: Iterable[str], cursor: int) -> None:

@@ -19,6 +19,7 @@ from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver import steering
 from tickdeck.mockserver.choices import StartOn
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.lastsent import Sent, last_sent
 from tickdeck.mockserver.meters import metrics_of
 from tickdeck.mockserver.moments import parse_duration, parse_moment
 from tickdeck.mockserver.options import SECOND
@@ -129,10 +130,11 @@ class Controls:
         utf8(reason)
         if client is not None and client not in self._stage.connections:
             raise NotNowError(f"client {client} is not connected")
-        for number, connection in list(self._stage.connections.items()):
-            if client in (None, number):
-                connection.end(Ending(code, reason))
-        self._noted("drop", code=code, reason=reason, only=client)
+        dropped = [each for number, each in self._stage.connections.items() if client in (None, number)]
+        about = {each.session.timeline: None for each in dropped if each.session.timeline is not None}
+        for connection in dropped:
+            connection.end(Ending(code, reason))
+        self._noted("drop", about, code=code, reason=reason, only=client)
         return self.state()
 
     def stub(
@@ -169,7 +171,7 @@ class Controls:
         events = self._stage.dialect.indexer.events(raw)
         if not events or not any(event.channel for event in events):
             raise UsageError("a frame to send must be a JSON array of events, each with its ev")
-        sent = 0
+        sent, about = 0, dict[Timeline, None]()
         for connection in list(self._stage.connections.values()):
             session = connection.session
             if session.timeline is None or market not in (None, session.market):
@@ -180,8 +182,8 @@ class Controls:
                 whole = raw if len(mine) == len(events) else b"[" + b",".join(mine) + b"]"
                 session.send(frame_header(TEXT, len(whole)) + whole, self._now)
                 connection.wake()
-                sent += 1
-        self._noted("send", length=len(raw), sent=sent)
+                sent, about = sent + 1, {**about, session.timeline: None}
+        self._noted("send", about, length=len(raw), sent=sent)
         return sent
 
     async def reset(self) -> State:
@@ -251,7 +253,9 @@ class Controls:
                 }
             )
             found = f"held is {', '.join(held[:MOST_NAMED]) or 'nothing'}; "
-        return found + self._waits.situation()
+        if what in ("finished", "delivered"):
+            found = self._waits.unanswered()
+        return found + self._waits.in_vain()
 
     # -- what it is asked
 
@@ -275,6 +279,14 @@ class Controls:
         """Where things stand, in words."""
         return self._waits.situation()
 
+    def in_vain(self) -> str:
+        """What may be why a wait was in vain, and where things stand."""
+        return self._waits.in_vain()
+
+    def last_sent(self, most: int = 3) -> dict[int, list[Sent]]:
+        """By client, the last frames of data that it was sent; of those that left, the last few."""
+        return {number: last_sent(trail, most) for number, trail in sorted(self._stage.trails().items())}
+
     def metrics(self) -> str:
         """The numbers of the run, as Prometheus reads them."""
         return exposition(metrics_of(self._stage, self._desk))
@@ -292,6 +304,7 @@ class Controls:
             "clients": rows,
             "missteps": self._desk.missteps
             + sum(made for row in rows if isinstance(made := row["missteps_made"], int)),
+            "held_by_nobody": stage.held_by_nobody(),
             **self._desk.report(),
             "error": None if stage.failure is None else str(stage.failure),
             "lateness": stage.lateness().summary(),
@@ -354,9 +367,11 @@ class Controls:
         self._note([timeline.entry("control", self._now, verb=verb, **parts)])
         self._stage.look(timeline)
 
-    def _noted(self, verb: str, **parts: object) -> None:
-        """Note what is about no timeline."""
-        self._note([Entry("control", self._now, parts={"verb": verb, **parts})])
+    def _noted(self, verb: str, about: Iterable[Timeline] = (), **parts: object) -> None:
+        """Note it at the playhead of each timeline that it is about; what is about none, where the tape stands."""
+        told = [each.entry("control", self._now, verb=verb, **parts) for each in about]
+        here_ns = self._stage.timelines.playhead(self._now)
+        self._note(told or [Entry("control", self._now, here_ns, parts={"verb": verb, **parts})])
 
     def _note(self, entries: Iterable[Entry]) -> None:
         self._stage.note(entries)

@@ -26,6 +26,7 @@ from tickdeck.mockserver.happenings import (
     assert_requested,
     assert_subscribed,
 )
+from tickdeck.mockserver.lastsent import Sent
 from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.server import Player
 from tickdeck.mockserver.telling import Line
@@ -132,6 +133,14 @@ class Market(ABC):
     def zero_wall_ns(self) -> int:
         """The wall clock at the tape's zero, as clients see it: nanoseconds since 1970 (UTC)."""
         return self._ask(lambda: self._player.market_ns(0))
+
+    def market_ns(self, position_ns: int) -> int:
+        """The wall clock at a position of the tape, as clients see it: nanoseconds since 1970 (UTC)."""
+        return self._ask(lambda: self._player.market_ns(position_ns))
+
+    def last_sent(self, most: int = 3) -> dict[int, list[Sent]]:
+        """By client, the last frames of data that it was sent; of clients that have left, the last sixteen."""
+        return self._ask(lambda: self._controls.last_sent(most))
 
     def metrics(self) -> str:
         """The numbers of the run, as Prometheus reads them (docs/control.md)."""
@@ -274,7 +283,7 @@ class Market(ABC):
     def _in_vain(self, predicate: object, timeout: float) -> str:
         name = getattr(predicate, "__qualname__", "")
         what = f"{name}()" if name and "<lambda>" not in name else "what was asked for"
-        return f"waited {timeout:g} s for {what}; {self._ask(self._controls.situation)}"
+        return f"waited {timeout:g} s for {what}; {self._ask(self._controls.in_vain)}"
 
     def _need_running(self) -> None:
         if not self._player.running:

@@ -21,6 +21,7 @@ from tickdeck.cassette.errors import FormatError
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.counting import EventCounts
 from tickdeck.mockserver.course import cursor_of, leg_of, seq_of
+from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.session import Session
 from tickdeck.watch.spans import Spans
 
@@ -149,6 +150,18 @@ def channel_counts(session: Session) -> dict[str, dict[str, int | bool]]:
     edges = (session.account.joined, session.reel.cursor)
     course = _Course(session, [*places, *((channel, cursor) for channel in spans for cursor in edges)])
     return {channel: _counts(session, course, channel, pairs) for channel, pairs in spans.items()}
+
+
+def unheld(cutter: Cutter, held: Iterable[str], begin_ns: int) -> list[tuple[str, int]]:
+    """The channels of a tape, and how many events of them are played, that are not among those held."""
+    tape, wanted = cutter.tape, Subscriptions(held)
+    channels = [channel for channel in tape.channels if not wanted.wants(channel)]
+    if not channels:
+        return []
+    begin, end = tape.seq_behind(begin_ns - 1), tape.last_seq + 1
+    counts = EventCounts(cutter, [(channel, seq) for channel in channels for seq in (begin, end)])
+    found = ((channel, counts.between(channel, begin, end)) for channel in channels)
+    return [(channel, events) for channel, events in found if events]
 
 
 def sent_of(session: Session, channel: str) -> int:

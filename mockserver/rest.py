@@ -23,7 +23,7 @@ from tickdeck.mockserver.shelf import Found, Shelf
 from tickdeck.mockserver.shiftedrequest import moved_back
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.stubbing import stubs_of
-from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
+from tickdeck.mockserver.timeline import Timeline
 
 MISSES_KEPT: Final = 10_000
 """Misses that are reported one by one; more of them are counted."""
@@ -185,7 +185,7 @@ class RestDesk:
         return self._shelf.find(
             asked,
             repeats=stage.options.repeats or (Repeats.IN_ORDER if in_order else Repeats.BY_TIME),
-            position_ns=max(timeline.position(stage.clock.now_ns()), stage.tapes.begin_ns),
+            position_ns=max(timeline.elapsed(stage.clock.now_ns()), stage.tapes.begin_ns),
             visits=timeline.visits,
             timing=self._timing(timeline, latency),
         )
@@ -209,7 +209,9 @@ class RestDesk:
         return Entry(
             kind,
             now_ns,
-            position_ns=NOT_STARTED if timeline is None else timeline.position(now_ns),
+            position_ns=self._stage.timelines.playhead(now_ns)
+            if timeline is None
+            else timeline.position(now_ns),
             timeline=None if timeline is None else timeline.number,
             parts={"method": asked.method, "url": self._shown(asked), **parts},
         )

@@ -234,10 +234,7 @@ class Player:
 
     def market_ns(self, position_ns: int) -> int:
         """The wall clock of the tape at a position, as clients see it: nanoseconds since 1970 (UTC)."""
-        stage = self.stage
-        mover = None if stage.shifter is None else stage.shifter.mover
-        wall_ns = stage.cassette.wall_ns(stage.tapes.zero_ns + position_ns)
-        return wall_ns if mover is None else wall_ns + mover.shift.ms * 1_000_000
+        return self.stage.market_ns(position_ns)
 
     def report(self) -> Line:
         """What the run has come to so far; its parts are described in docs/playing.md."""

@@ -122,7 +122,9 @@ class Session:
 
     def send(self, wire: bytes, now_ns: int) -> None:
         """A frame from outside the tape, at the place where the playhead is."""
-        self.reel.say_wire(wire, at=self._cursor(now_ns))
+        at, timeline = self._cursor(now_ns), self.timeline
+        self.reel.say_wire(wire, at=at)
+        self.account.by_hand.append((at, -1 if timeline is None else timeline.position(now_ns), wire))
 
     def left(self, now_ns: int, *, by: str, code: int | None, reason: str = "") -> list[Entry]:
         """The socket is gone; ``by`` is ``client`` or ``server``."""

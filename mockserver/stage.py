@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
@@ -28,13 +29,14 @@ from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.keeping import Keeper
+from tickdeck.mockserver.lastsent import Trail, trail_of
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Speed
 from tickdeck.mockserver.recordedwords import words_of
 from tickdeck.mockserver.redacting import Secrets
 from tickdeck.mockserver.reel import Ending
-from tickdeck.mockserver.report import Lateness, client_report
+from tickdeck.mockserver.report import Lateness, client_report, unheld
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.sockets import Connection
 from tickdeck.mockserver.tape import Tapes
@@ -46,6 +48,12 @@ from tickdeck.mockserver.waker import Alarm
 
 HEARD_WITHIN_NS: Final = SECOND
 """How long a newcomer waits at most until those who hung up before it have been noticed."""
+
+TRAILS_KEPT: Final = 16
+"""Of so many clients that have left it is remembered where they were on the tape."""
+
+UNHELD_TOLD: Final = 1000
+"""Of the channels that nobody held, so many are in the report."""
 
 REPORTED_PAST: Final = 10_000
 """Clients that have left and are still reported one by one; of elder ones only the lateness is kept."""
@@ -95,6 +103,9 @@ class Stage:
         self._past: list[Line] = []
         self._past_lateness = Lateness()
         self._past_sums = Sums()
+        self._trails: deque[tuple[int, Trail]] = deque(maxlen=TRAILS_KEPT)
+        self._held: dict[str, set[str]] = {}
+        """By market, the channels that any client ever held."""
         self._alarms: dict[int, Alarm] = {}
         self._seen: dict[int, int] = {}
         """By timeline, its moves that clients have been woken for."""
@@ -121,6 +132,12 @@ class Stage:
             end_wall_ns=self.cassette.wall_ns(zero_ns + max(self.tapes.recorded_end_ns, 0)),
             position_at=lambda wall_ns: self.cassette.offset_of(wall_ns) - zero_ns,
         )
+
+    def market_ns(self, position_ns: int) -> int:
+        """The wall clock of the tape at a position, as clients see it: nanoseconds since 1970 (UTC)."""
+        mover = None if self.shifter is None else self.shifter.mover
+        wall_ns = self.cassette.wall_ns(self.tapes.zero_ns + position_ns)
+        return wall_ns if mover is None else wall_ns + mover.shift.ms * 1_000_000
 
     @property
     def zone(self) -> ZoneInfo:
@@ -182,6 +199,7 @@ class Stage:
         self.left_ns = max(self.left_ns, connection.recipient.last_sign_ns)
         self._past_sums.add(connection.session.account)
         if connection.pump is not None:
+            self._trails.append((connection.session.number, trail_of(connection.session)))
             self._past.append(_row(connection))
             self._past_lateness.merge(connection.pump.lateness)
             del self._past[:-REPORTED_PAST]
@@ -218,6 +236,8 @@ class Stage:
         for entry in entries:
             self._tell(entry)
             touched.add(entry.timeline)
+            if entry.kind == "subscribed" and isinstance(channels := entry.parts["channels"], list):
+                self._held.setdefault(str(entry.parts["market"]), set()).update(channels)
             if entry.kind == "authenticated" and self.options.max_connections is not None:
                 self._evict(entry)
         for number in touched:
@@ -335,12 +355,37 @@ class Stage:
         live = [_row(each) for each in self.connections.values() if each.pump is not None]
         return sorted([*self._past, *live], key=lambda row: str(row["client"]).zfill(9))
 
+    def trails(self) -> dict[int, Trail]:
+        """By client, where it was on the tape: of all that are connected, and of those that left last."""
+        live = {
+            number: trail_of(each.session)
+            for number, each in self.connections.items()
+            if each.pump is not None
+        }
+        return {**dict(self._trails), **live}
+
+    def held_by_nobody(self) -> list[Line]:
+        """The channels on the tapes that no client ever held, those with most events first."""
+        if self.failure is not None:
+            return []
+        found = [
+            (-events, market, channel)
+            for market in self.tapes.recorded
+            for channel, events in unheld(
+                self._cutter(market), self._held.get(market, ()), self.tapes.begin_ns
+            )
+        ]
+        rows = sorted(found)[:UNHELD_TOLD]
+        return [{"market": market, "channel": channel, "events": -less} for less, market, channel in rows]
+
     def reset(self) -> None:
         """As if nobody had come yet."""
         for alarm in self._alarms.values():
             alarm.cancel()
         self._alarms.clear()
         self._past.clear()
+        self._trails.clear()
+        self._held.clear()
         self._past_lateness = Lateness()
         self._past_sums = Sums()
         self._seen.clear()

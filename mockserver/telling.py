@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, TypeAlias
 
 from tickdeck.cassette.redaction import NO_PLACES
@@ -13,6 +13,8 @@ from tickdeck.mockserver.redacting import Secrets
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999: a tape that is held at its end runs on at any speed."""
+
+_DAY_US: Final = 86_400_000_000
 
 Line: TypeAlias = dict[str, object]
 """One happening as a JSON line: ``kind`` and its parts."""
@@ -64,6 +66,12 @@ class Teller:
     def market_time(self, position_ns: int) -> str:
         """The wall clock of the recording at a position of the tape, UTC, to the microsecond."""
         return utc(self._wall_ns(max(position_ns, 0)))
+
+
+def exchange_time(wall_ns: int, zone: tzinfo) -> str:
+    """``2020-01-02 09:30:00.250 EST``: nanoseconds since 1970 as the clock of an exchange shows them."""
+    moment = (_EPOCH + timedelta(microseconds=min(wall_ns // 1000, _LAST_US - _DAY_US))).astimezone(zone)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {moment:%Z}"
 
 
 def utc(wall_ns: int) -> str:

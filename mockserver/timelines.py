@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from tickdeck.mockserver.choices import TimelineOf
 from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.tape import Tapes
-from tickdeck.mockserver.timeline import Timeline
+from tickdeck.mockserver.timeline import NOT_STARTED, Timeline
 
 SHARED = ""
 
@@ -46,6 +47,13 @@ class Timelines:
     def numbered(self, number: int) -> Timeline | None:
         """A timeline by its number."""
         return self._by_number.get(number)
+
+    def playhead(self, now_ns: int) -> int | None:
+        """Where the tape stands for what is about no timeline: -1 before any has started; ``None`` if several have."""
+        started = list(islice((each for each in self if each.started), 2))
+        if len(started) > 1:
+            return None
+        return started[0].position(now_ns) if started else NOT_STARTED
 
     def clear(self) -> None:
         """Forget them all."""

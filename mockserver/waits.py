@@ -14,6 +14,7 @@ from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.sockets import Connection
 from tickdeck.mockserver.stage import Stage
+from tickdeck.mockserver.telling import exchange_time
 from tickdeck.mockserver.timeline import Timeline
 from tickdeck.mockserver.waker import Alarm
 
@@ -103,13 +104,30 @@ class Waits:
         await self._until(self._is_done)
         self._raise_failure()
 
+    def in_vain(self) -> str:
+        """What may be why a wait was in vain, and where the clients stand."""
+        return self._missed() + self.situation()
+
+    def _missed(self) -> str:
+        """The last request that was not on the cassette: a program that got no answer may wait no less in vain."""
+        if not self._desk.misses:
+            return ""
+        missed = self._desk.counts["missed"]
+        which = "a request was" if missed == 1 else f"{missed} requests, of which this is the last, were"
+        return f"{which} not on the cassette: {self._desk.misses[-1]['sentence']}; "
+
+    def unanswered(self) -> str:
+        """Who has yet to answer a ping, in words."""
+        late = [number for number, each in self._stage.connections.items() if not each.recipient.has_answered]
+        return "".join(f"client {number} has not answered a ping; " for number in late[:MOST_TOLD])
+
     def situation(self) -> str:
         """Where the clients stand, in words: ``it never started: 1 client, authenticated, no subscription``."""
         sessions = [connection.session for connection in self._stage.connections.values()]
         return situation(sessions, self._stage.timelines) + self._places()
 
     def _places(self) -> str:
-        """Where the timelines that have started are: `` at 2026-11-23T14:31:05.120000Z (+65.12 s)``."""
+        """Where the timelines that have started are: ``, at 2026-11-23 09:31:05.120 EST (+65.12 s)``."""
         started = [each for each in self._stage.timelines if each.started]
         now_ns = self._stage.clock.now_ns()
         places = []
@@ -117,7 +135,7 @@ class Waits:
             position_ns = timeline.position(now_ns)
             name = f"timeline {timeline.number} " if len(started) > 1 else ""
             paused = ", paused" if timeline.head.paused else ""
-            at = self._stage.teller.market_time(position_ns)
+            at = exchange_time(self._stage.market_ns(max(position_ns, 0)), self._stage.zone)
             places.append(f"{name}at {at} (+{max(position_ns, 0) / SECOND:g} s{paused})")
         return f", {', '.join(places)}" if places else ""
 
