@@ -11,6 +11,7 @@ from tickdeck.cassette.readable import Readable
 from tickdeck.gateway.identity import VARIABLES
 from tickdeck.mockserver.choices import Channels, Clients, StartOn
 from tickdeck.mockserver.options import PlayOptions
+from tickdeck.mockserver.receipts import WORDS, Unsettled
 from tickdeck.paste import ANY_KEY, KEY_OF_YOURS, paste_lines
 from tickdeck.watch.printable import values
 from tickdeck.words import count, duration, market_time, offset, size
@@ -180,6 +181,12 @@ def _report(line: Line) -> str:
         (
             *tapes,
             *(
+                f"{_who(row)} was no longer waited for: {WORDS[Unsettled(row['not_waited_for'])]}"
+                for row in line["clients"]
+                if row["not_waited_for"] is not None
+            ),
+            *_unheld(line["held_by_nobody"]),
+            *(
                 f"{count(times, 'time')}: {sentence}"
                 for sentence, times in line["rejected"].items()
                 if times > 1
@@ -192,6 +199,15 @@ def _report(line: Line) -> str:
 
 def _times(number: int) -> str:
     return f" ({number:,} times since this was last said)" if number > 1 else ""
+
+
+def _unheld(rows: Sequence[Line]) -> list[str]:
+    """``on the tape, held by nobody: T.MSFT 168 events``."""
+    if not rows:
+        return []
+    told = [f"{row['channel']} {count(row['events'], 'event')}" for row in rows[:MOST_CHANNELS]]
+    rest = len(rows) - MOST_CHANNELS
+    return [f"on the tape, held by nobody: {', '.join(told)}" + (f" and {rest} more" if rest > 0 else "")]
 
 
 def _late(lateness: Mapping[str, int]) -> str:

@@ -63,6 +63,8 @@ class Controls:
         self._waits = waits
         self._open = asyncio.Event()
         self._open.set()
+        self.last_wait = ""
+        """What was waited for last, if nothing but the server has been since: a word of `wait`."""
 
     async def admitted(self) -> None:
         """Until a newcomer may come in: not while everything is being reset."""
@@ -174,7 +176,7 @@ class Controls:
         sent, about = 0, dict[Timeline, None]()
         for connection in list(self._stage.connections.values()):
             session = connection.session
-            if session.timeline is None or market not in (None, session.market):
+            if session.timeline is None or session.ending or market not in (None, session.market):
                 continue
             held = session.conversation.subscriptions
             mine = [raw[event.start : event.end] for event in events if held.wants(event.channel)]
@@ -204,6 +206,7 @@ class Controls:
                 await self._waits.left()
             self._stage.reset()
             self._desk.reset()
+            self.last_wait = ""
         finally:
             self._open.set()
         return self.state()
@@ -231,12 +234,14 @@ class Controls:
         if (what in about) != (channel is not None):
             raise UsageError(f"waiting for {what} takes {'a' if what in about else 'no'} channel")
         wait, words = {**kinds, **about}[what]
+        self.last_wait = ""
         try:
             async with self._stage.clock.within(int(min(timeout, LONGEST_S) * SECOND)):
                 await wait()
         except TimeoutError:
             sentence = f"waited {timeout:g} s for {words}; {self._missing(what, channel)}"
             raise WaitTimeoutError(self._stage.secrets.clean(sentence)) from None
+        self.last_wait = what
         return self.state()
 
     def _missing(self, what: str, channel: str | None) -> str:
@@ -255,7 +260,7 @@ class Controls:
             found = f"held is {', '.join(held[:MOST_NAMED]) or 'nothing'}; "
         if what in ("finished", "delivered"):
             found = self._waits.unanswered()
-        return found + self._waits.in_vain()
+        return self._waits.missed() + found + self._waits.situation()
 
     # -- what it is asked
 

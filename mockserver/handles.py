@@ -142,6 +142,11 @@ class Market(ABC):
         """By client, the last frames of data that it was sent; of clients that have left, the last sixteen."""
         return self._ask(lambda: self._controls.last_sent(most))
 
+    @property
+    def last_wait(self) -> str:
+        """The wait that ended last (``finished``, ``delivered`` ...); empty where that was `wait_until`, or none."""
+        return self._controls.last_wait
+
     def metrics(self) -> str:
         """The numbers of the run, as Prometheus reads them (docs/control.md)."""
         return self._ask(self._controls.metrics)
@@ -336,6 +341,7 @@ class AsyncMarket(Market):
             if REAL.monotonic() >= give_up:
                 raise WaitTimeoutError(self._in_vain(predicate, timeout))
             await self._pause()  # nobody says when a program's own state changes
+        self._controls.last_wait = ""
 
     async def _pause(self) -> None:
         """A moment of the machine's own time: the test may have frozen that of its loop."""
@@ -455,6 +461,7 @@ class PlainMarket(_InItsThread):
             if REAL.monotonic() >= give_up:
                 raise WaitTimeoutError(self._in_vain(predicate, timeout))
             REAL.sleep(LOOK_EVERY_S)
+        self._controls.last_wait = ""
 
     def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         self._await(lambda: self._controls.wait(what, channel=channel, n=n, timeout=timeout))

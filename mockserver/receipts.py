@@ -35,6 +35,13 @@ class Unsettled(enum.StrEnum):
     NOT_QUIET = "not-quiet"
 
 
+WORDS: Final = {
+    Unsettled.NO_PONG: f"it had not answered a ping within {PONG_WITHIN_NS // 10**9} s",
+    Unsettled.NO_CLOSE: f"it had not left within {PONG_WITHIN_NS // 10**9} s of being closed",
+    Unsettled.NOT_QUIET: f"it had not been quiet within {QUIET_WITHIN_NS // 10**9} s",
+}
+
+
 class Recipient:
     """One connected client: what it was asked by pings, and what came of it."""
 

@@ -106,9 +106,9 @@ class Waits:
 
     def in_vain(self) -> str:
         """What may be why a wait was in vain, and where the clients stand."""
-        return self._missed() + self.situation()
+        return self.missed() + self.situation()
 
-    def _missed(self) -> str:
+    def missed(self) -> str:
         """The last request that was not on the cassette: a program that got no answer may wait no less in vain."""
         if not self._desk.misses:
             return ""

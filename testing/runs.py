@@ -43,6 +43,8 @@ class PlayRun:
         """``journal`` is where the run is kept, unless the settings name a place or there is none."""
         self._settings = settings
         self._journal = None if journal is None or "journal" in settings.play else Scratch(journal)
+        self._beside = journal
+        self._made: list[Path] = []
         self._told: Counter[str] = Counter()
         self._stack = ExitStack()
         try:
@@ -60,13 +62,22 @@ class PlayRun:
         return self._stack.enter_context(open_cassettes(self._files))
 
     def _in_a_file(self, given: Path | Tape) -> Path:
+        """Where a cassette is; one that is made for this test lies beside its journal, and is kept when that is."""
         if isinstance(given, Path) and given.suffix != LINES:
             return given
-        folder = Path(tempfile.mkdtemp(prefix="tickdeck-"))
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        if isinstance(given, Tape):
-            return given.write(folder / "tape.cassette")
-        return packed(given, folder / f"{given.stem}.cassette")
+        stem = f"tape-{len(self._made) + 1}" if isinstance(given, Tape) else given.stem
+        path = self._beside_journal().with_name(f"{stem}.cassette")
+        while path in (self._beside, *self._made):
+            path = path.with_stem(f"{path.stem}-{len(self._made) + 1}")
+        self._made.append(path)
+        return given.write(path) if isinstance(given, Tape) else packed(given, path)
+
+    def _beside_journal(self) -> Path:
+        if self._beside is None:
+            folder = Path(tempfile.mkdtemp(prefix="tickdeck-"))
+            self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            self._beside = folder / "run.cassette"
+        return self._beside
 
     # -- what is made of it
 
@@ -119,33 +130,33 @@ class PlayRun:
 
     def story(self) -> str:
         """What a failing test's report says of it."""
-        market, teller = self._plain, Story(self._cassette, zero_wall_ns=self._plain.zero_wall_ns)
-        report = market.report()
-        lines = list(teller.lines(market.situation(), market.journal, report))
+        market, teller = self._plain, Story(self._cassette, self._plain)
+        lines = list(teller.lines())
         advised = [self._advised(miss) for miss in market.misses() if "ignore" in miss]
         lines += list(dict.fromkeys(advised))[:MOST_SHOWN]
         lines += self._kept_at(teller.spot())
         return "\n".join(lines)
 
     def _kept_at(self, spot: str) -> list[str]:
-        if self._journal is None:
-            own = "journal" in self._settings.play
-            return [] if own else ["the run could not be kept: there is no temporary folder"]
-        if self._journal.failure is not None:
-            return [f"the run could not be kept: {self._journal.failure}"]
-        path = os.fspath(self._journal)
-        question = shlex.join(["tickdeck", "why", str(self._files[0]), path, spot])
-        asking = [f"  {question}"] if spot and len(self._files) == 1 else []
-        return [f"the run is kept: {path}", *asking]
+        path = self._settings.play.get("journal")
+        if path is None:
+            if self._journal is None:
+                return ["the run could not be kept: there is no temporary folder"]
+            if self._journal.failure is not None:
+                return [f"the run could not be kept: {self._journal.failure}"]
+            path = os.fspath(self._journal)
+        question = shlex.join(["tickdeck", "why", *map(str, self._files), str(path), spot])
+        return [f"the run is kept: {path}", *([f"  {question}"] if spot else [])]
 
     def stop(self, *, keep: bool) -> str:
         """The server stops; of its journal nothing is left, unless it is to be kept. What it failed of, in words."""
         self._stack.close()
-        if self._journal is None:
-            return ""
         if not keep:
-            Path(self._journal).unlink(missing_ok=True)
-        return "" if self._journal.failure is None else f"the run could not be kept: {self._journal.failure}"
+            for path in (*([] if self._journal is None else [Path(self._journal)]), *self._made):
+                path.unlink(missing_ok=True)
+        if self._journal is None or self._journal.failure is None:
+            return ""
+        return f"the run could not be kept: {self._journal.failure}"
 
 
 def told(findings: Sequence[str]) -> str:

@@ -1,122 +1,174 @@
-"""What a failing test's report says of its market: where it stood, what the client did last, what it was sent last."""
+"""What a failing test's report says of its market: where it stood, what the client did last, what it was sent last.
+
+Every time in it is that of the exchange's clock, as the clients see it.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.readable import Readable
-from tickdeck.cassette.records import TEXT, Frame, Sender
 from tickdeck.dialects import find
-from tickdeck.dialects.subscriptions import Subscriptions
-from tickdeck.mockserver.happenings import Happenings
+from tickdeck.mockserver.handles import Market
 from tickdeck.mockserver.journal import Entry
+from tickdeck.mockserver.lastsent import Sent
 from tickdeck.mockserver.misses import LEFT_ASIDE
-from tickdeck.mockserver.telling import Line
+from tickdeck.mockserver.receipts import WORDS, Unsettled
+from tickdeck.mockserver.telling import Line, exchange_time
 
 LAST_DONE: Final = 12
-LAST_SENT: Final = 3
 SHOWN: Final = 160
 """Characters of a frame."""
 
-LARGEST_READ: Final = 64 << 20
-"""Bytes of a cassette that is read through for the frames sent last."""
+MOST_CLIENTS: Final = 10
+MOST_CHANNELS: Final = 10
 
 _SECOND_NS: Final = 1_000_000_000
-_NO_WORDS: Final = frozenset(("market", "ignore", "recording"))
+_NO_WORDS: Final = frozenset(("market", "ignore", "recording", "verb"))
+_BEFORE_START: Final = "before the start"
+
+_REASONS: Final = {
+    "before_start": "before it joined the tape",
+    "before_subscribe": "before the subscription",
+    "after_unsubscribe": "after the unsubscription",
+    "after_leave": "after it had left",
+    "ahead": "still to come",
+}
+"""Why events of the tape were not sent, as the report counts them."""
+
+_WAITS: Final = {"finished": "wait_finished", "delivered": "wait_delivered", "events": "wait_for"}
 
 
 class Story:
     """Tells of one run of one tape."""
 
-    def __init__(self, cassette: Readable, *, zero_wall_ns: int) -> None:
+    def __init__(self, cassette: Readable, market: Market) -> None:
         self._cassette = cassette
-        self._zero_wall_ns = zero_wall_ns
-        self._last: tuple[str, int] | None = None
+        self._market = market
+        self._dialect = find(cassette.header.dialect)
         markets = [track.market for track in cassette.survey.tracks.values()]
-        self._zone = ZoneInfo(find(cassette.header.dialect).zone_of(markets[0] if markets else "stocks"))
+        self._zone = ZoneInfo(self._dialect.zone_of(markets[0] if markets else "stocks"))
+        self._sent: dict[int, list[Sent]] = {}
 
-    def lines(self, situation: str, journal: Happenings, report: Line) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """All of it, a line each."""
-        yield f"{self._cassette.name}: {situation}"
-        clients = report["clients"]
+        yield f"{self._cassette.name}: {self._market.situation()}"
+        report = self._market.report()
+        clients, unheld = report["clients"], report["held_by_nobody"]
         assert isinstance(clients, list)
-        for client in clients:
-            yield self._client(client)
-        if journal:
-            yield "done last:"
-            yield from (f"  {self._time(each)}  {_words(each)}" for each in journal[-LAST_DONE:])
+        assert isinstance(unheld, list)
+        if len(clients) > MOST_CLIENTS:
+            yield f"{len(clients) - MOST_CLIENTS} clients, and then:"
+        for row in clients[-MOST_CLIENTS:]:
+            yield from _client(row)
+        if unheld:
+            yield f"on the tape, held by nobody: {_unheld(unheld)}"
+        yield from self._done_last()
         try:
-            sent = list(self._sent_last(journal, clients))
+            yield from self._sent_last([row["client"] for row in clients[-MOST_CLIENTS:]])
         except FormatError as error:
-            sent = [f"  the tape cannot be read: {error}"]
-        if sent:
-            yield "sent last:"
-            yield from sent
+            yield f"the tape cannot be read: {error}"
+        if (last := self._market.last_wait) in _WAITS:
+            yield (
+                f"{_WAITS[last]} is the wait for what clients were sent; what your program did with it may lag: "
+                "wait for that with wait_until(lambda: ...)"
+            )
 
     def spot(self) -> str:
-        """An event to ask `tickdeck why` about: the last that was sent, or empty."""
-        if self._last is None:
+        """An event to ask `tickdeck why` about: the last one on the tape that was sent, or empty."""
+        recorded = [sent for frames in self._sent.values() for sent in frames if sent.recorded is not None]
+        last = max(recorded, key=lambda sent: sent.position_ns, default=None)
+        events = None if last is None else self._dialect.indexer.events(last.recorded or b"")
+        named = [event for event in events or () if event.channel]
+        if last is None or not named:
             return ""
-        channel, wall_ns = self._last
-        return f"{channel}@{self.market_time(wall_ns).partition(' ')[0]}"
+        event = named[-1]
+        said_ns = self._dialect.event_time_ns((last.recorded or b"")[event.start : event.end])
+        return f"{event.channel}@{_offset(last.position_ns) if said_ns is None else self._moment(said_ns)}"
 
-    def _client(self, row: dict[str, object]) -> str:
-        channels = row["channels"]
-        assert isinstance(channels, dict)
-        told = ", ".join(
-            f"{name} {counts['sent']} of {counts['on_tape']} events" for name, counts in channels.items()
-        )
-        return (
-            f"client {row['client']} ({row['market']}): {row['frames']} frames; {told or 'no subscription'}"
-        )
-
-    def _time(self, entry: Entry) -> str:
-        if entry.position_ns is None or entry.position_ns < 0:
-            return "before the start "
-        return self.market_time(self._zero_wall_ns + entry.position_ns)
-
-    def market_time(self, wall_ns: int) -> str:
-        """``09:30:00.250 EST``."""
-        moment = datetime.fromtimestamp(wall_ns // _SECOND_NS, tz=UTC).astimezone(self._zone)
-        return f"{moment:%H:%M:%S}.{wall_ns % _SECOND_NS // 1_000_000:03d} {moment:%Z}"
-
-    def _sent_last(self, journal: Happenings, clients: list[dict[str, object]]) -> Iterator[str]:
-        """The frames with events that anybody held, up to where the last of the clients was."""
-        held = Subscriptions(
-            name for row in clients if isinstance(row["channels"], dict) for name in row["channels"]
-        )
-        came_to = max((each.position_ns or 0 for each in journal), default=0)
-        sent = any(isinstance(row["frames"], int) and row["frames"] for row in clients)
-        if not sent or self._cassette.size > LARGEST_READ:
+    def _done_last(self) -> Iterator[str]:
+        journal = self._market.journal
+        if not journal:
             return
-        events = find(self._cassette.header.dialect).indexer.events
-        last: deque[Frame] = deque(maxlen=LAST_SENT)
-        for record in self._cassette.records():
-            if not isinstance(record, Frame) or record.sender is not Sender.SERVER or record.opcode != TEXT:
-                continue
-            if self._cassette.wall_ns(record.offset_ns) > self._zero_wall_ns + came_to:
-                break
-            wanted = [each.channel for each in events(record.payload) or () if held.wants(each.channel)]
-            if wanted:
-                last.append(record)
-                self._last = wanted[-1], self._cassette.wall_ns(record.offset_ns)
-        for frame in last:
-            text = frame.payload.decode("utf-8", "replace")
-            shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-            yield f"  {self.market_time(self._cassette.wall_ns(frame.offset_ns))}  {shown}"
+        yield "done last:"
+        first = len(journal) - LAST_DONE
+        started = any(each.kind == "started" for each in journal[: max(first, 0)])
+        for each in journal[-LAST_DONE:]:
+            started = started or each.kind == "started"
+            yield f"  {self._time(each, started=started)}  {_words(each)}"
+
+    def _time(self, entry: Entry, *, started: bool) -> str:
+        if entry.position_ns is not None and entry.position_ns >= 0:
+            return self._at(entry.position_ns)
+        return "" if started and entry.position_ns is None else _BEFORE_START
+
+    def _at(self, position_ns: int) -> str:
+        """``09:30:00.250 EST``: the clock of the exchange at a position of the tape."""
+        return exchange_time(self._market.market_ns(max(position_ns, 0)), self._zone).partition(" ")[2]
+
+    def _moment(self, wall_ns: int) -> str:
+        """``2020-01-02T09:30:00.250-05:00``, to the digits that there are."""
+        moment = datetime.fromtimestamp(wall_ns // _SECOND_NS, tz=UTC).astimezone(self._zone).isoformat()
+        rest_ns = wall_ns % _SECOND_NS
+        digits = f"{rest_ns:09d}" if rest_ns % 1_000_000 else f"{rest_ns // 1_000_000:03d}"
+        return f"{moment[:19]}.{digits}{moment[19:]}"
+
+    def _sent_last(self, shown: list[int]) -> Iterator[str]:
+        """By client, the last frames of data that it got."""
+        self._sent = self._market.last_sent()
+        for number in shown:
+            if frames := self._sent.get(number):
+                yield f"client {number} was sent last:"
+                yield from (f"  {self._at(sent.position_ns)}  {_shown(sent.payload)}" for sent in frames)
+
+
+def _client(row: Line) -> Iterator[str]:
+    channels = row["channels"]
+    assert isinstance(channels, dict)
+    told = [f"{name} {_counted(counts)}" for name, counts in channels.items()]
+    if len(told) > MOST_CHANNELS:
+        told[MOST_CHANNELS:] = [f"and {len(told) - MOST_CHANNELS} channels more"]
+    held = ", ".join(told) or "no subscription"
+    yield f"client {row['client']} ({row['market']}): {row['frames']} frames; {held}"
+    if (unsettled := row["not_waited_for"]) is not None:
+        yield f"client {row['client']} was no longer waited for: {WORDS[Unsettled(str(unsettled))]}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """``3 of 5 events (2 before the subscription)``."""
+    if counts["unrecorded"]:
+        return "never recorded"
+    missing = [f"{counts[name]} {words}" for name, words in _REASONS.items() if counts[name]]
+    return f"{counts['sent']} of {counts['on_tape']} events" + (f" ({', '.join(missing)})" if missing else "")
+
+
+def _unheld(rows: list[Line]) -> str:
+    """``T.MSFT 168 events, T.SPY 3 events``."""
+    told = [f"{row['channel']} {row['events']} event{'' if row['events'] == 1 else 's'}" for row in rows]
+    rest = len(told) - MOST_CHANNELS
+    return ", ".join(told[:MOST_CHANNELS]) + (f" and {rest} channels more" if rest > 0 else "")
+
+
+def _shown(payload: bytes) -> str:
+    text = payload.decode("utf-8", "replace")
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _offset(position_ns: int) -> str:
+    return f"+{position_ns // _SECOND_NS}.{position_ns % _SECOND_NS:09d}s"
 
 
 def _words(entry: Entry) -> str:
-    """``client 1 subscribed channels=T.AAPL``."""
+    """``client 1 subscribed channels=T.AAPL``, ``control drop code=1012``."""
     who = "" if entry.client is None else f"client {entry.client} "
+    verb = f" {entry.parts['verb']}" if entry.kind == "control" else ""
     parts = " ".join(
         f"{name}={','.join(map(str, value)) if isinstance(value, list) else str(value).partition(LEFT_ASIDE)[0]}"
         for name, value in entry.parts.items()
-        if name not in _NO_WORDS and value not in (None, "", [])
+        if name not in _NO_WORDS and value not in (None, "", []) and (name, value) != ("run", 1)
     )
-    return f"{who}{entry.kind}{' ' if parts else ''}{parts}"
+    return f"{who}{entry.kind}{verb}{' ' if parts else ''}{parts}"

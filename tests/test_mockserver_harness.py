@@ -99,7 +99,16 @@ def test_the_handles_have_every_verb_that_there_is_over_http() -> None:
 
 CLAIMS = {
     *("assert_subscribed", "assert_requested", "assert_no_missteps"),
-    *("failure", "key", "last_sent", "market_ns", "situation", "use_market_time", "zero_wall_ns"),
+    *(
+        "failure",
+        "key",
+        "last_sent",
+        "last_wait",
+        "market_ns",
+        "situation",
+        "use_market_time",
+        "zero_wall_ns",
+    ),
 }
 """What a handle has for a test beside it, and nobody asks for over HTTP."""
 BESIDES = {"step": {"seconds"}, "drop": {"abrupt"}}

@@ -228,13 +228,13 @@ def test_a_failing_test_says_what_happened_at_its_market(
     result.stdout.fnmatch_lines(
         [
             "*- tickdeck -*",
-            "*dip.cassette: it has ended, at 2020-01-02T14:30:0*",
+            "*dip.cassette: it has ended, at 2020-01-02 09:30:0* EST (+*",
             "client 1 (stocks): 5 frames; T.MSFT 5 of 5 events",
             "done last:",
-            "  before the start   client 1 authenticated",
-            "  before the start   client 1 subscribed channels=T.MSFT",
-            "  09:30:04.000 EST  finished run=1",
-            "sent last:",
+            "  before the start  client 1 authenticated",
+            "  before the start  client 1 subscribed channels=T.MSFT",
+            "  09:30:04.000 EST  finished",
+            "client 1 was sent last:",
             '  09:30:03.000 EST  [[]{"ev":"T","sym":"MSFT","p":117,*',
             '  09:30:04.000 EST  [[]{"ev":"T","sym":"MSFT","p":114.17,*',
             "the run is kept: *run.cassette",
@@ -242,7 +242,7 @@ def test_a_failing_test_says_what_happened_at_its_market(
     )
     assert list(pytester.path.glob("kept/**/run.cassette"))
     [command] = [line.split() for line in result.outlines if line.startswith("  tickdeck why ")]
-    assert command[-1] == "T.MSFT@09:30:04.000"
+    assert command[-1] == "T.MSFT@2020-01-02T09:30:04.000-05:00"
     why = pytester.run(sys.executable, "-m", *command)
     assert why.ret == 0
     why.stdout.fnmatch_lines(["*sent*"])
