@@ -35,7 +35,9 @@ def answer(
     market = market_of(tapes, split(text)[0], dialect.default_market)
     end_wall_ns = wall_ns(max(tapes.recorded_end_ns, 0))
     question = ask(text, begin_wall_ns=wall_ns(0), end_wall_ns=end_wall_ns, zone=zone_of(market))
-    found = look(tapes, market, question, own_time=dialect.event_time_ns, wall_ns=wall_ns)
+    found = look(
+        tapes, market, question, own_time=dialect.event_time_ns, wall_ns=wall_ns, shift_ns=run.shift_ns
+    )
     verdicts = list(_verdicts(run, clients, tapes, found, each=each))
     _tell(verdicts, WhyWords(question, found, run, wall_ns=wall_ns), as_json=as_json)
     if len(found.fitting) > 1 and not each:

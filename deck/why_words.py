@@ -123,8 +123,9 @@ class WhyWords:
         return market_time(self._wall_ns(position_ns), self._found.market)
 
     def _came(self, seen: Sighting) -> str:
-        """When its frame came, where that is what it was found by."""
-        return f" (it came at {market_time(seen.came_ns, seen.market)})" if self._found.by_arrival else ""
+        """How it was found, where that is not by what it says."""
+        how_ns = self._found.how_ns
+        return "" if how_ns is None else f" ({self._found.how} {market_time(how_ns(seen), seen.market)})"
 
     def _when(self, seen: Sighting) -> str:
         return market_time(seen.at_ns, self._found.market)

@@ -213,6 +213,8 @@ class Rundown:
         self.requests: list[RequestRun] = []
         self.end_ns = 0
         """When the last thing happened, on the run's cassette."""
+        self.shift_ns = 0
+        """By how much the tape was moved in time."""
         self._desk: int | None = None
         self._said: dict[int, Frame] = {}
         self._tracks: dict[int, int] = {}
@@ -280,6 +282,9 @@ class Rundown:
     def _stops(self, facts: Facts, at_ns: int) -> None:
         self._stopping = True
 
+    def _shifted(self, facts: Facts, at_ns: int) -> None:
+        self.shift_ns = facts.integer("shift_ms") * 1_000_000
+
     def _turned(self, facts: Facts, at_ns: int) -> None:
         playback = self._playback((facts.integer("timeline"), facts.integer("run")))
         playback.ends.append(facts.numbers("ends"))
@@ -343,6 +348,7 @@ _OF_THE_RUN: Final[Mapping[str, Callable[[Rundown, Facts, int], None]]] = {
     "request": Rundown._requested,
     "miss": Rundown._requested,
     "stopping": Rundown._stops,
+    "shifted": Rundown._shifted,
     "turn": Rundown._turned,
     "pace": Rundown._paced,
 }

@@ -5,7 +5,8 @@ exchange put on it, to the digits that were written. ``09:31:05`` is any moment 
 that second, on whichever day: what the exchange said on one day may have been recorded
 on another. An event that says nothing was when its frame came; and so is one that is
 asked for by its distance from the beginning, ``+90s``. Where no event says that it was
-then, those are meant whose frame came then.
+then, those are meant that a client saw say so, on a tape that was moved in time, or
+whose frame came then.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Sighting:
 class Sightings:
     """What was found: the events that fit, in order of the tape, the nearest others, the outage it fell into.
 
-    ``by_arrival``: those that fit came then, and say that they were at another time.
+    ``how`` says in words how those that fit were found, where it is not by what they say, and ``how_ns`` when that was.
     """
 
     market: str
@@ -109,7 +110,8 @@ class Sightings:
     before: Sighting | None = None
     after: Sighting | None = None
     gap: TapeGap | None = None
-    by_arrival: bool = False
+    how: str = ""
+    how_ns: Callable[[Sighting], int] | None = None
 
 
 def split(text: str) -> tuple[str, str]:
@@ -179,25 +181,45 @@ def market_of(tapes: Tapes, channel: str, default: str) -> str:
 
 
 def look(
-    tapes: Tapes, market: str, question: Question, *, own_time: OwnTime, wall_ns: WallClock
+    tapes: Tapes, market: str, question: Question, *, own_time: OwnTime, wall_ns: WallClock, shift_ns: int = 0
 ) -> Sightings:
-    """Look through the tape of a market for what a question asks; ``wall_ns`` is its clock."""
+    """Look through the tape of a market for what a question asks.
+
+    ``wall_ns`` is its clock; ``shift_ns`` is by how much it was moved in time when it was played.
+    """
     tape = tapes.of(market)
     found = Sightings(market, recorded=not tape.unrecorded((question.channel,)))
-    cutter, came_then = Cutter(tape), []
+    cutter = Cutter(tape)
+    ways = [(*way, list[Sighting]()) for way in _other_ways(shift_ns)] if question.own else []
     for view in tape.views():
         for seq, position_ns, event in _events(cutter, view, question.channel):
             said, came_ns = own_time(event), wall_ns(position_ns)
             at_ns = came_ns if said is None else said
             seen = Sighting(market, question.channel, seq, position_ns, at_ns, came_ns)
             _sort_in(found, question, seen)
-            if question.own and not found.fitting and question.off_ns(came_ns) == 0:
-                came_then.append(seen)
+            if not found.fitting:
+                for _, when_ns, fitting in ways:
+                    if question.off_ns(when_ns(seen)) == 0:
+                        fitting.append(seen)
     if not found.fitting:
-        found.fitting, found.by_arrival = came_then, bool(came_then)
+        named = next((way for way in ways if way[2]), None)
+        if named is not None:
+            found.how, found.how_ns, found.fitting = named
     if not found.fitting:
         found.gap = next((gap for gap in tape.gaps if _falls_into(question, gap, wall_ns)), None)
     return found
+
+
+def _other_ways(shift_ns: int) -> list[tuple[str, Callable[[Sighting], int]]]:
+    """How else a person may name an event than by what it says: by what was played, by when it came."""
+    came: list[tuple[str, Callable[[Sighting], int]]] = [("it came at", lambda seen: seen.came_ns)]
+    if not shift_ns:
+        return came
+    return [
+        ("played as", lambda seen: seen.at_ns + shift_ns),
+        *came,
+        ("it came, as played, at", lambda seen: seen.came_ns + shift_ns),
+    ]
 
 
 def _sort_in(found: Sightings, question: Question, seen: Sighting) -> None:

@@ -159,7 +159,8 @@ class Stage:
         self.tapes.forget()
         for connection in self.connections.values():
             connection.session.reel.look_again()
-        self.teller.line("shifted", shift=describe(shift), shift_ms=shift.ms)
+        told = {"shift": describe(shift), "shift_ms": shift.ms}
+        self.teller.entry(Entry("shifted", self.clock.now_ns(), parts=told))
 
     def _begin(self, moment: Moment | None) -> int:
         return 0 if moment is None else max(self.place(moment), 0)

@@ -117,9 +117,14 @@ class Waits:
         return f"{which} not on the cassette: {self._desk.misses[-1]['sentence']}; "
 
     def unanswered(self) -> str:
-        """Who has yet to answer a ping, in words."""
-        late = [number for number, each in self._stage.connections.items() if not each.recipient.has_answered]
-        return "".join(f"client {number} has not answered a ping; " for number in late[:MOST_TOLD])
+        """Who does not read, or has yet to answer a ping, in words."""
+        late = []
+        for number, each in self._stage.connections.items():
+            if each.pump is not None and each.pump.stuck:
+                late.append(f"client {number} does not read; ")
+            elif not each.recipient.has_answered:
+                late.append(f"client {number} has not answered a ping; ")
+        return "".join(late[:MOST_TOLD])
 
     def situation(self) -> str:
         """Where the clients stand, in words: ``it never started: 1 client, authenticated, no subscription``."""

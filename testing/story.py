@@ -113,9 +113,7 @@ class Story:
     def _moment(self, wall_ns: int) -> str:
         """``2020-01-02T09:30:00.250-05:00``, to the digits that there are."""
         moment = datetime.fromtimestamp(wall_ns // _SECOND_NS, tz=UTC).astimezone(self._zone).isoformat()
-        rest_ns = wall_ns % _SECOND_NS
-        digits = f"{rest_ns:09d}" if rest_ns % 1_000_000 else f"{rest_ns // 1_000_000:03d}"
-        return f"{moment[:19]}.{digits}{moment[19:]}"
+        return f"{moment[:19]}.{_digits(wall_ns)}{moment[19:]}"
 
     def _sent_last(self, shown: list[int]) -> Iterator[str]:
         """By client, the last frames of data that it got."""
@@ -159,7 +157,13 @@ def _shown(payload: bytes) -> str:
 
 
 def _offset(position_ns: int) -> str:
-    return f"+{position_ns // _SECOND_NS}.{position_ns % _SECOND_NS:09d}s"
+    return f"+{position_ns // _SECOND_NS}.{_digits(position_ns)}s"
+
+
+def _digits(ns: int) -> str:
+    """What is behind the second, to the digits that there are."""
+    rest_ns = ns % _SECOND_NS
+    return f"{rest_ns:09d}" if rest_ns % 1_000_000 else f"{rest_ns // 1_000_000:03d}"
 
 
 def _words(entry: Entry) -> str:

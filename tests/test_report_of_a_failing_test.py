@@ -193,6 +193,19 @@ async def test_the_playhead_stands_at_the_end_of_the_tape(failing: Any) -> None:
         assert test.report()[0] == "tape-1.cassette: it has ended, at 2020-03-03 20:00:04.120 EST (+4 s)"
 
 
+async def test_behind_the_end_of_the_tape_requests_are_answered_as_they_were_recorded_then(
+    failing: Any,
+) -> None:
+    lines = late_tape().at("+10s").rest("GET", "/v1/now", {"open": False})
+    with failing(lines, speed=10**9) as test:
+        async with bot(test.market, "T.A"), aiohttp.ClientSession() as session:
+            await test.market.wait_finished()
+            async with session.get(f"{test.market.http_url}/v1/now?apiKey=k") as answer:
+                assert await answer.json() == {"open": False}
+        asked = test.market.journal.requests[0]
+        assert asked.position_ns == test.market.state()["end_ns"]
+
+
 async def test_the_miss_that_a_program_stumbled_over_is_in_the_first_line_of_a_timeout(failing: Any) -> None:
     with failing() as test:
         async with aiohttp.ClientSession() as session:

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 
 from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
-from tickdeck.mockserver.harness import MockServer, PlainMarket
+from tickdeck.mockserver.harness import MockServer, PlainMarket, WaitTimeoutError
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 EVENTS = 500
@@ -185,3 +185,17 @@ async def _reads(
             pings.append(message.data)
             if answers:
                 await socket.pong(message.data)
+
+
+async def test_a_wait_in_vain_says_who_does_not_read(make: Make, story: Any) -> None:
+    story.opens(0, 0)
+    for number in range(300):
+        story.says(0, number, f'[{{"ev":"T","sym":"A","pad":"{"x" * 60_000}"}}]')
+    async with (
+        MockServer(make(story.records), speed="max") as market,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{market.ws_url}/stocks", max_msg_size=0) as socket,
+    ):
+        await _subscribes(socket)
+        with pytest.raises(WaitTimeoutError, match="client 1 does not read; it is playing"):
+            await market.wait_finished(timeout=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
@@ -17,8 +18,11 @@ HALF_PAST_NINE_MS = 1_577_975_400_000
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    return play(tmp_path_factory.mktemp("days"))
+
+
+def play(folder: Path, **options: str) -> tuple[str, str]:
     """Trades of 2 January, one a second, replayed on 3 March at eight in the evening and 120 ms late; and a run."""
-    folder = tmp_path_factory.mktemp("days")
     lines = tape(day="2020-03-03")
     for second in range(10):
         event = {"ev": "T", "sym": "MSFT", "t": HALF_PAST_NINE_MS + 1000 * second}
@@ -27,7 +31,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
     async def plays() -> None:
         async with (
-            MockServer(cassette, speed="max", journal=run) as market,
+            MockServer(cassette, speed="max", journal=run, **options) as market,
             connect(f"{market.ws_url}/stocks") as bot,
         ):
             await bot.send('{"action":"auth","params":"k"}')
@@ -66,4 +70,22 @@ def test_what_nearly_fits_is_looked_for_on_the_events_own_day_too(
     said = capsys.readouterr().out
     assert (
         "the nearest are 2020-01-02 09:30:05.000 EST (before) and 2020-01-02 09:30:06.000 EST (after)" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("time", "how"),
+    [
+        ("09:30:05", ""),
+        ("11:00:05", "(played as 2020-01-02 11:00:05.000 EST) "),
+        ("20:00:05.1", "(it came at 2020-03-03 20:00:05.120 EST) "),
+        ("21:30:05.1", "(it came, as played, at 2020-03-03 21:30:05.120 EST) "),
+    ],
+)
+def test_an_event_of_a_tape_that_was_moved_in_time_is_found_as_it_was_played_too(
+    tmp_path: Path, time: str, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", *play(tmp_path, time_shift="90m"), f"T.MSFT@{time}"]) == 0
+    assert capsys.readouterr().out.startswith(
+        f"client 1 was sent T.MSFT of 2020-01-02 09:30:05.000 EST {how}"
     )
