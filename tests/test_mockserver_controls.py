@@ -409,8 +409,8 @@ def test_a_code_that_no_close_frame_has_is_refused(tape: Cassette, code: int) ->
 
 def test_after_a_reset_it_is_as_if_the_server_had_just_started(tape: Cassette) -> None:
     with MockServer(tape, speed="step", stubs={"GET /v1/own": b"{}"}) as market:
+        fresh = market.report()
         with client(market, "T.A") as bot:
-            fresh = {**market.report(), "clients": []}
             market.wait_started()
             market.stub("GET /v1/more", {})
             market.stub("GET /v1/own", clear=True)
