@@ -113,9 +113,9 @@ class Timeline:
     # -- where it stands
 
     def position(self, now_ns: int) -> int:
-        """Nanoseconds of tape that have passed, no more than it has; -1 before the start."""
+        """Nanoseconds of tape that have passed, at a pace no more than it has; -1 before the start."""
         elapsed_ns = self.elapsed(now_ns)
-        if not self.started or self.options.at_end is AtEnd.LOOP:
+        if not isinstance(self.head, PacedHead) or self.options.at_end is AtEnd.LOOP:
             return elapsed_ns
         return min(elapsed_ns, max(self.end_ns if self._markets else self.tapes.end_ns, self.course.begin_ns))
 
