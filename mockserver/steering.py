@@ -38,7 +38,7 @@ def resume(timeline: Timeline, now_ns: int) -> list[Entry]:
 def set_speed(timeline: Timeline, speed: Speed, now_ns: int) -> None:
     """Go on from here at another speed; one that has not started, or starts anew, will start at it."""
     head = timeline.head
-    position, paused = timeline.position(now_ns), head.paused
+    position, paused = timeline.elapsed(now_ns), head.paused
     if timeline.started and not isinstance(head, FreeHead):
         for market in timeline.markets:  # at max, newcomers begin here
             due = timeline.reached[market] = timeline.due_on(timeline.tapes.of(market), now_ns)
@@ -64,7 +64,7 @@ def seek(timeline: Timeline, position_ns: int, now_ns: int) -> None:
     head, paused = timeline.head, timeline.head.paused
     playhead = head.playhead if isinstance(head, PacedHead) else None
     position_ns = max(min(position_ns, timeline.tapes.end_ns + 1), timeline.tapes.begin_ns)
-    left_ns = -1 if isinstance(head, FreeHead) else timeline.position(now_ns)
+    left_ns = -1 if isinstance(head, FreeHead) else timeline.elapsed(now_ns)
     timeline.course.turn(position_ns, end=_here(timeline, now_ns), left_ns=left_ns, playhead=playhead)
     timeline.reached = {}
     timeline.finished = False

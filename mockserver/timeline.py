@@ -113,11 +113,12 @@ class Timeline:
     # -- where it stands
 
     def position(self, now_ns: int) -> int:
-        """Nanoseconds of tape that have passed, at a pace no more than it has; -1 before the start."""
+        """Nanoseconds of tape that have passed, no more than it has; -1 before the start."""
         elapsed_ns = self.elapsed(now_ns)
-        if not isinstance(self.head, PacedHead) or self.options.at_end is AtEnd.LOOP:
+        if isinstance(self.head, FreeHead) or self.options.at_end is AtEnd.LOOP:
             return elapsed_ns
-        return min(elapsed_ns, max(self.end_ns if self._markets else self.tapes.end_ns, self.course.begin_ns))
+        joined = isinstance(self.head, PacedHead) and self._markets  # a hand may move it on for other markets
+        return min(elapsed_ns, max(self.end_ns if joined else self.tapes.end_ns, self.course.begin_ns))
 
     def elapsed(self, now_ns: int) -> int:
         """The same, and at a pace also what passed behind the end of the tape: requests were recorded then, too."""
@@ -368,7 +369,7 @@ class Timeline:
     def _spared_ns(self, market: str, cursor: int, now_ns: int) -> int:
         """Up to where outages are behind a client that joins at a cursor: it may come back from one."""
         if not isinstance(self.head, FreeHead):
-            return max(self.position(now_ns), self.course.begin_ns)
+            return max(self.elapsed(now_ns), self.course.begin_ns)
         behind_ns = self.tapes.of(market).position_behind(seq_of(cursor))
         return max(
             self.course.legs[leg_of(cursor)].begin_ns, behind_ns, self._outages.passed_ns(cursor, market)

@@ -794,7 +794,9 @@ class Playing(RuleBasedStateMachine):
         for timeline, line in self.lines.items():
             assert timeline.course.leg == len(line.legs) - 1
             if line.mode is not Mode.MAX:
-                assert timeline.position(self.now_ns) == floor(line.pos)
+                assert timeline.elapsed(self.now_ns) == floor(line.pos)
+                if self.options.at_end is not AtEnd.LOOP:
+                    assert timeline.position(self.now_ns) <= max(line.tape_end, timeline.course.begin_ns)
                 for market in ROWS:
                     due = seq_of(timeline.due_on(self.tapes.of(market), self.now_ns))
                     assert sum(row.seq < due for row in ROWS[market]) >= line.due(market)
