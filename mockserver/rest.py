@@ -80,12 +80,7 @@ class RestDesk:
         latency = latency_at(timeline.speed, self._stage.options.rest_latency)
         found = self._find(asked, timeline, latency)
         if isinstance(found, Miss):
-            self._missed += 1
-            if len(self.misses) < MISSES_KEPT:
-                self.misses.append(self._missing(asked, found))
-            surplus = {"ignore": list(found.surplus)} if found.surplus else {}
-            self._stage.note([self._entry("miss", asked, timeline, sentence=found.sentence, **surplus)])
-            return _refuse(not_recorded(self._stage.secrets.clean(found.sentence)))
+            return self._miss(asked, timeline, found)
         if found.variant:
             self._variants += 1
         else:
@@ -99,6 +94,15 @@ class RestDesk:
         cap_ns = self._stage.options.idle_cap_ns
         waits = waits_of(found.interaction, latency, speed=timeline.speed, cap_ns=cap_ns)
         return await self.delivery.send(request, answer, waits, clock=self._stage.clock, came_ns=came_ns)
+
+    def _miss(self, asked: Asked, timeline: Timeline, miss: Miss) -> web.StreamResponse:
+        """In the shape of the service's 404, and counted."""
+        self._missed += 1
+        if len(self.misses) < MISSES_KEPT:
+            self.misses.append(self._missing(asked, miss))
+        surplus = {"ignore": list(miss.surplus)} if miss.surplus else {}
+        self._stage.note([self._entry("miss", asked, timeline, sentence=miss.sentence, **surplus)])
+        return _refuse(not_recorded(self._stage.secrets.clean(miss.sentence)))
 
     def _refuse_key(
         self, request: web.BaseRequest, asked: Asked, key: str | None, *, own: str

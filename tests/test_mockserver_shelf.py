@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from tickdeck.dialects.polygon import POLYGON
 from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.ignoring import parse_ignored
 from tickdeck.mockserver.misses import Miss
-from tickdeck.mockserver.repeats import Repeats, Visits
+from tickdeck.mockserver.repeats import Repeats, Timing, Visits
 from tickdeck.mockserver.shelf import Found, Shelf
 
 SECRETS = frozenset({"apikey", "key_id"})
@@ -344,6 +345,45 @@ def test_by_time_goes_by_the_end_of_an_answer_not_by_its_place() -> None:
     shelf = shelf_of(recorded(1, "/t", end_ns=5), recorded(2, "/t", end_ns=3))
     assert found(ask(shelf, "/t", repeats=Repeats.BY_TIME, position_ns=4)) == 2
     assert found(ask(shelf, "/t", repeats=Repeats.BY_TIME, position_ns=5)) == 1
+
+
+SLOW = [
+    replace(recorded(seq, "/t", end_ns=end), offset_ns=start)
+    for seq, start, end in ((1, 0, 2), (2, 5, 9), (3, 8, 10))
+]
+
+
+def timed(shelf: Shelf, timing: Timing, position_ns: int, visits: Visits | None = None) -> int:
+    return found(
+        shelf.find(
+            Asked.of("GET", "/t"),
+            repeats=Repeats.BY_TIME,
+            position_ns=position_ns,
+            visits=visits or Visits(),
+            timing=timing,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("position_ns", "began", "ended"),
+    [(-1, 1, 1), (0, 1, 1), (5, 2, 1), (7, 2, 1), (8, 3, 1), (9, 3, 2), (10, 3, 3)],
+)
+def test_answers_that_take_their_time_go_by_the_beginning_of_their_requests(
+    position_ns: int, began: int, ended: int
+) -> None:
+    shelf = shelf_of(*SLOW)
+    assert timed(shelf, Timing.BEGAN, position_ns) == began
+    assert timed(shelf, Timing.ENDED, position_ns) == ended
+
+
+@pytest.mark.parametrize(
+    ("zero_ns", "seqs"),
+    [(0, [1, 1, 1]), (2, [1, 1, 1]), (9, [1, 1, 1]), (10, [1, 2, 2, 2]), (11, [1, 2, 3, 3])],
+)
+def test_a_warm_up_is_given_in_order_what_was_complete_before_the_zero(zero_ns: int, seqs: list[int]) -> None:
+    shelf, visits = shelf_of(*SLOW, zero_ns=zero_ns), Visits()
+    assert [timed(shelf, Timing.WARM_UP, 0, visits) for _ in seqs] == seqs
 
 
 @pytest.mark.parametrize(
