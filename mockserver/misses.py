@@ -54,6 +54,8 @@ def miss(known: Known, asked: RequestKey) -> Miss:
     """Why nothing that is known answers."""
     fact = f"no recording of {show(asked)}"
     methods = known.get(asked.path)
+    if methods is None:  # a path in which a secret was redacted may be this one
+        methods = next((found for path, found in known.items() if text_fits(path, asked.path)), None)
     if methods is None:
         return _other_path(known, fact, asked.path)
     found = methods.get(asked.method) or (methods.get("GET") if asked.method == "HEAD" else None)

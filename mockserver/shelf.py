@@ -89,17 +89,17 @@ class Shelf:
         return Found(chosen, choice.variant)
 
     def recordings_of(self, asked: Asked) -> Iterator[tuple[Interaction, str]]:
-        """All recordings of a method, path and query, whatever the body, and how those of several were made."""
+        """All recordings of a method, path and query, whatever the body, and with which fields they were made."""
         key = self._rules.key(asked)
-        methods = self._by_path.get(key.path, {})
         for method in (key.method, *(("GET",) if key.method == "HEAD" else ())):
             wanted = key._replace(method=method)
-            found = [each for each in methods.get(method, ()) if each.key.asks_at(wanted)]
-            groups = [group for each in found for group in each.groups]
+            here = self._by_path.get(key.path, {}).get(method, ())
+            known = {each.key: each for each in (*here, *self._with_blanks)}
+            groups = [group for each in known.values() if each.key.asks_at(wanted) for group in each.groups]
             for group in groups:
-                made = told((*group.key.bound, *group.key.fields), ()) if len(groups) > 1 else ""
+                made = told((*group.key.bound, *group.key.fields), ())
                 yield from ((entry, made) for entry in group.entries)
-            if found:
+            if groups:
                 return
 
     def miss(self, asked: Asked) -> Miss:

@@ -11,6 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tickdeck.cassette.making import make_cassette
+from tickdeck.cassette.records import Header, Interaction
 from tickdeck.cli import main
 from tickdeck.mockserver.harness import MockServer, PlainMarket
 from tickdeck.mockserver.requestwhy import Outcome
@@ -161,6 +163,24 @@ def test_a_question_that_makes_no_sense_is_2(
 ) -> None:
     assert why(day, *arguments) == 2
     assert capsys.readouterr().err == f"tickdeck: {sentence}\n"
+
+
+def test_a_part_and_what_was_redacted_in_a_path_are_found_by_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, path = {"range": "bytes=0-1"}, tmp_path / "parts.cassette"
+    fields = tuple((name.encode(), value.encode()) for name, value in asked.items())
+    part = Interaction(
+        *(0, 0, 0, 0, 0, "GET", "https://api.massive.com/keys/REDACTED-1", 206),
+        request_headers=fields,
+        body=b"01",
+    )
+    make_cassette(path, Header(0), [part], replace=False)
+    assert why(path, "GET /keys/live") == 0
+    assert capsys.readouterr().out == (
+        "GET /keys/live is answered by interaction 0 of 1969-12-31 19:00:00.000 EST: 206, 2 B, "
+        "made with range: bytes=0-1\n"
+    )
 
 
 def test_recordings_of_one_request_are_told_by_the_fields_that_they_were_made_with(

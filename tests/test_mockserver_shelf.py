@@ -459,6 +459,11 @@ def test_a_miss_by_other_values_names_nothing_to_leave_aside(target: str) -> Non
     assert "--ignore" not in miss.sentence
 
 
+def test_a_miss_finds_the_path_in_which_a_secret_was_redacted() -> None:
+    shelf = shelf_of(recorded(1, "/keys/other"), recorded(2, "/keys/REDACTED-1/trades?limit=1"))
+    assert missed(ask(shelf, "/keys/live/trades?limit=2")).endswith("; nearest: the same path with limit=1")
+
+
 def test_a_miss_names_what_is_lacking_and_what_is_surplus() -> None:
     shelf = shelf_of(recorded(1, "/t?limit=10&sort=asc"))
     assert missed(ask(shelf, "/t?limit=50&cursor=1")) == (
