@@ -24,8 +24,8 @@ from tickdeck.cassette.records import HeaderPairs, Interaction
 from tickdeck.dialects.base import Dialect
 from tickdeck.mockserver.bodies import Canonical, canonical
 from tickdeck.mockserver.fields import fields_of
-from tickdeck.mockserver.ignoring import CREDENTIALS, NOTHING, Ignored, refuse_secrets
-from tickdeck.mockserver.targets import Pairs, decode_pairs, segments, split_target
+from tickdeck.mockserver.ignoring import NOTHING, Ignored, is_credential, refuse_secrets
+from tickdeck.mockserver.targets import Pairs, decode_pairs, segments, singular, split_target
 
 Harmless: TypeAlias = Callable[[str, str, Sequence[str]], bool]
 """Whether a query parameter (name, value) changes no answer of a path."""
@@ -107,14 +107,14 @@ class Rules:
 
     def chooses(self, header: str) -> bool:
         """Whether a header field may choose among recordings of one request."""
-        return header not in CREDENTIALS | self.secret_headers and not self.ignored.has_header(header)
+        return not is_credential(header, self.secret_headers) and not self.ignored.has_header(header)
 
     def _binds(self, header: str) -> bool:
         return any(fnmatchcase(header, each) for each in self.bound) and self.chooses(header)
 
     def _takes_part(self, name: str, value: str, path: Sequence[str]) -> bool:
         return not (
-            name.lower() in self.secret_parameters
+            singular(name) in self.secret_parameters
             or self.harmless(name, value, path)
             or self.ignored.has_parameter(name)
         )

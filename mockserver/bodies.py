@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from tickdeck.mockserver.ignoring import Step
-from tickdeck.mockserver.targets import decode_pairs, split_query
+from tickdeck.mockserver.targets import decode_pairs, singular, split_query
 
 Canonical: TypeAlias = "str | bytes | Decimal | tuple[Canonical, ...]"
 """A value of tuples: ``("object", (name, value), ...)``, ``("array", ...)``, ``("form", (name, value), ...)``."""
@@ -45,7 +45,7 @@ def canonical(body: bytes, content_type: bytes, *, secrets: frozenset[str], igno
 
 def _form(body: bytes, secrets: frozenset[str], ignored: Paths) -> Canonical:
     pairs = decode_pairs(split_query(body.decode("utf-8", "surrogateescape")))
-    kept = (pair for pair in pairs if pair[0].lower() not in secrets and not _is_named(pair[0], ignored))
+    kept = (pair for pair in pairs if singular(pair[0]) not in secrets and not _is_named(pair[0], ignored))
     return ("form", *sorted(kept))
 
 
@@ -59,7 +59,7 @@ def _pruned(value: object, secrets: frozenset[str], ignored: Paths) -> Canonical
         members = (
             (name, _pruned(member, secrets, _beyond(name, ignored)))
             for name, member in value.items()
-            if not _is_left_out(name, ignored) and not (isinstance(member, str) and name.lower() in secrets)
+            if not _is_left_out(name, ignored) and not (isinstance(member, str) and singular(name) in secrets)
         )
         return ("object", *sorted(members, key=lambda member: member[0]))
     if isinstance(value, list):

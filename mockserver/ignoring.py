@@ -65,6 +65,8 @@ NOTHING: Final = Ignored()
 CREDENTIALS: Final = frozenset(("authorization", "proxy-authorization", "cookie"))
 """Header fields that are never compared: what was recorded of them is redacted."""
 
+_SECRET_ENDINGS: Final = ("-token", "-key", "-secret")
+
 
 def parse_ignored(given: Iterable[str]) -> Ignored:
     """From ``KIND:NAME`` texts; `UsageError` for one that is none."""
@@ -99,10 +101,15 @@ def parse_matched(given: Iterable[str]) -> tuple[str, ...]:
 
 def refuse_secrets(matched: Iterable[str], secrets: frozenset[str]) -> None:
     """`UsageError` where a field that must be equal is one whose recorded value is redacted."""
-    if found := sorted(secrets.intersection(matched)):
+    if found := sorted(name for name in matched if is_credential(name, secrets)):
         raise UsageError(
             f"match cannot have header:{found[0]}: credentials are redacted when they are recorded"
         )
+
+
+def is_credential(header: str, secrets: frozenset[str]) -> bool:
+    """Whether a header field (in lower case) is one of these, or says by its name that it holds a secret."""
+    return header in CREDENTIALS or header in secrets or header.endswith(_SECRET_ENDINGS)
 
 
 def parse_path(text: str) -> tuple[Step, ...]:

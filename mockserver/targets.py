@@ -13,6 +13,7 @@ from typing import Final
 
 Pairs = tuple[tuple[str, str], ...]
 
+_INDEX: Final = re.compile(r"\[[0-9]*\]$")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9\-._~!$'()*,:;@/]")
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
@@ -52,6 +53,11 @@ def split_query(query: str) -> Pairs:
 def decode_pairs(pairs: Pairs) -> Pairs:
     """Raw query pairs, decoded; a plus is a space."""
     return tuple((unquote(name.replace("+", " ")), unquote(value.replace("+", " "))) for name, value in pairs)
+
+
+def singular(name: str) -> str:
+    """The name of a parameter in lower case, without the brackets of one of which there are several: ``apiKey[]``."""
+    return _INDEX.sub("", name).lower()
 
 
 def show_path(parts: tuple[str, ...]) -> str:

@@ -97,7 +97,7 @@ def test_an_absolute_address_is_a_path_and_a_query() -> None:
         "/v3/trades/BRK.B?limit=10&sort=asc",
         "/v3/trades/BRK%2EB?sort=asc&limit=10",
         "/v3/trades/BRK.B?limit=1%30&sort=asc&apiKey=whatever",
-        "/v3/trades/BRK.B?limit=10&sort=asc&APIKEY=a&key_id=b",
+        "/v3/trades/BRK.B?limit=10&sort=asc&APIKEY=a&key_id=b&apiKey[]=c&apikey%5B1%5D=d",
         "/v3/trades/BRK.B?limit=10&sort=asc&staging=true",
     ],
 )

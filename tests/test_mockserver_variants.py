@@ -108,7 +108,8 @@ def test_a_field_that_no_answer_names_does_not_choose() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Authorization", "Cookie", "User-Agent", "Origin", "Accept-Encoding", "X-Api-Key"]
+    "name",
+    ["Authorization", "Cookie", "User-Agent", "Origin", "Accept-Encoding", "X-Api-Key", "X-Session-Token"],
 )
 def test_fields_that_differ_from_client_to_client_never_take_part(name: str) -> None:
     shelf, visits = (
@@ -208,7 +209,8 @@ def test_credentials_are_bound_by_no_pattern() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["query:limit", "header:", "Accept", "header:Cookie", "header:authorization"]
+    "text",
+    ["query:limit", "header:", "Accept", "header:Cookie", "header:authorization", "header:X-My-Secret"],
 )
 def test_what_cannot_be_matched_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"^match (wants|cannot have) header:"):
