@@ -164,7 +164,7 @@ class Controls:
         named = None if keys is None else frozenset([keys] if isinstance(keys, str) else keys)
         self._stage.keys.refuse(named, refuse)
         told: Line = {"refuse": refuse, "keys": None if named is None else len(named)}  # a key is a secret
-        self._noted("refuse-keys", **told)
+        self._noted("refuse-keys", (), **told)
         return told
 
     def send(self, payload: bytes | str, *, market: str | None = None) -> int:
