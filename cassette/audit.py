@@ -46,6 +46,7 @@ from tickdeck.cassette.spots import (
     header_spots,
     member_spots,
     parameter_spots,
+    part_spots,
     user_spots,
 )
 
@@ -222,7 +223,11 @@ class Auditor:
         yield from self._fields("request header", record.request_headers)
         fields = self._places.body_fields
         sent, unopened = _plain(record.request_body, record.request_headers)
-        spots = [*member_spots(sent, fields, "body"), *form_spots(sent, fields, "body")]
+        spots = [
+            *member_spots(sent, fields, "body"),
+            *form_spots(sent, fields, "body"),
+            *part_spots(sent, fields, "body"),
+        ]
         yield _Part("request body", sent, spots, unopened=unopened)
         yield from self._fields("response header", record.response_headers)
         if record.body_parts:

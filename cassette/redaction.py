@@ -52,6 +52,7 @@ from tickdeck.cassette.spots import (
     header_spots,
     member_spots,
     parameter_spots,
+    part_spots,
     user_spots,
 )
 from tickdeck.cassette.watched import MOST_PASSING, Watched
@@ -214,7 +215,11 @@ class Redactor:
 
     def _request_spots(self, body: bytes) -> list[Spot]:
         fields = self._places.body_fields
-        return [*member_spots(body, fields, "body"), *form_spots(body, fields, "body")]
+        return [
+            *member_spots(body, fields, "body"),
+            *form_spots(body, fields, "body"),
+            *part_spots(body, fields, "body"),
+        ]
 
     # Bodies.
 

@@ -30,6 +30,10 @@ _EQUALS_AS_IT_IS: Final = re.compile(b"=")
 _IN_NAMES: Final = b"%\\-_.~[]" + bytes(byte for byte in range(128) if chr(byte).isalnum())
 """The bytes of a name and of its escapes."""
 
+_INDEX: Final = re.compile(rb"\[[0-9]*\]\Z")
+_IN_BRACKETS: Final = b"(?:" + spelled_as("[") + b"[0-9]*" + spelled_as("]") + b")?"
+"""A name of which there are several: ``apiKey[]``."""
+
 _MAY_HAVE_PARAMETERS: Final = (b"=", b"%", b"\\")
 LONGEST_NAME: Final = 256
 """Bytes of a name and of what stands between it and its value, in any spelling."""
@@ -45,6 +49,18 @@ _USER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#@]*)@")
 _COOKIE: Final = re.compile(rb"(?:^|;)\s*(?:[^=;]*=)?\s*\"?([^;\"]*)")
 _SCHEMES: Final = frozenset((b"basic", b"bearer"))
 _ADDRESS_HEADERS: Final = frozenset((b"location", b"content-location", b"referer"))
+_SECRET_ENDINGS: Final = (b"-token", b"-key", b"-secret")
+_NO_SECRETS: Final = frozenset((b"sec-websocket-key",))
+_SUBPROTOCOLS: Final = b"sec-websocket-protocol"
+_WORDS: Final = (
+    rb"(?:bearer|basic|token|auth|authorization|jwt|secret|key|(?:access|auth|api)[_\-]?(?:token|key))"
+)
+_SUBPROTOCOL: Final = re.compile(
+    rb"(?:^|[\s,])(?:(?:[\w\-]+\.)*?"
+    + _WORDS
+    + rb"(?:[.:=]|\s*,\s*|\s+)(?P<value>[^\s,]+)|(?P<jwt>eyJ[^\s,]+))",
+    re.IGNORECASE,
+)
 _AUTHORIZATIONS: Final = frozenset((b"authorization", b"proxy-authorization"))
 
 
@@ -123,7 +139,7 @@ def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = Fa
     for equals in (_EQUALS if has_escapes else _EQUALS_AS_IT_IS).finditer(text):
         before = text[max(0, equals.start() - LONGEST_NAME) : equals.start()]
         word = before[len(before.rstrip(_IN_NAMES)) :]  # a name is all in it, however it is spelled
-        if b"%" not in word and b"\\" not in word and not word.lower().endswith(endings):
+        if b"%" not in word and b"\\" not in word and not _INDEX.sub(b"", word).lower().endswith(endings):
             continue  # what has no escape is a name as it stands, or none
         name = pattern.search(text, max(0, equals.start() - LONGEST_NAME), equals.start())
         if name is not None and (not found or name.start() >= found[-1].end):
@@ -153,7 +169,7 @@ def _decoded(raw: bytes, times: int) -> str:
 def _names_before(names: frozenset[str]) -> re.Pattern[bytes]:
     """One of the names, at the end of what is looked at, and not the end of a longer name."""
     before = rb"(?:(?<![\w.\-])|(?<=%26)|(?<=%3[fF])|(?<=2526)|(?<=253[fF])|(?<=u0026)|(?<=u003[fF]))"
-    return re.compile(before + b"(?P<name>" + _any_of(names) + rb")\Z")
+    return re.compile(before + b"(?P<name>" + _any_of(names) + _IN_BRACKETS + rb")\Z")
 
 
 def _any_of(names: Iterable[str]) -> bytes:
@@ -178,12 +194,28 @@ def user_spots(url: bytes) -> list[Spot]:
 def header_spots(name: bytes, value: bytes, places: SecretPlaces) -> list[Spot]:
     """What is secret in one header field."""
     lower = name.lower()
+    if places.headers and lower == _SUBPROTOCOLS:
+        return list(_subprotocols(value))
+    if places.headers and lower.endswith(_SECRET_ENDINGS) and lower.decode("latin-1") not in places.headers:
+        # Whatever it is, the next may be another: a service may send a new one with each answer.
+        return [] if lower in _NO_SECRETS else [spot._replace(passing=True) for spot in _field(lower, value)]
     if lower.decode("latin-1") not in places.headers:
         return parameter_spots(value, places.query_parameters, is_address=lower in _ADDRESS_HEADERS)
+    return list(_field(lower, value))
+
+
+def _field(lower: bytes, value: bytes) -> Iterator[Spot]:
     place = f"header {lower.decode('latin-1')}"
     if lower in (b"cookie", b"set-cookie"):
-        return list(_cookies(value, place, only_first=lower == b"set-cookie"))
-    return list(_credentials(value, place, with_scheme=lower in _AUTHORIZATIONS))
+        return _cookies(value, place, only_first=lower == b"set-cookie")
+    return _credentials(value, place, with_scheme=lower in _AUTHORIZATIONS)
+
+
+def _subprotocols(value: bytes) -> Iterator[Spot]:
+    """What stands behind ``bearer.`` or a word like it: a browser can send its key in no other field."""
+    for hit in _SUBPROTOCOL.finditer(value):
+        group = "value" if hit["value"] else "jwt"
+        yield Spot(hit.start(group), hit.end(group), as_text(hit[group]), "header sec-websocket-protocol")
 
 
 def _cookies(value: bytes, place: str, *, only_first: bool) -> Iterator[Spot]:
@@ -245,7 +277,7 @@ def _members(names: frozenset[str]) -> tuple[re.Pattern[bytes], ...]:
     nested = rb"(?:\\\\(?:\\.|[^\\])|\\(?!(?P=q))[^\\]|[^\\])*"
     return tuple(
         re.compile(
-            slash + rb"(?P<q>[\"'])(?P<name>" + _any_of(names) + rb")" + slash + rb"(?P=q)"
+            slash + rb"(?P<q>[\"'])(?P<name>" + _any_of(names) + _IN_BRACKETS + rb")" + slash + rb"(?P=q)"
             + _SPACE + b":" + _SPACE + rb"(?:\[" + _SPACE + rb")?" + slash + rb"(?P=q)"
             + rb"(?P<value>" + value + rb")",
             re.DOTALL,
@@ -270,3 +302,22 @@ def form_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
     """The values of these fields in a form (``a=1&b=2``)."""
     spots = parameter_spots(text, names, is_address=True)
     return [spot._replace(place=spot.place.replace("query", place, 1)) for spot in spots]
+
+
+def part_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
+    """The contents of these parts of a multipart body (RFC 7578)."""
+    if not names or b"isposition" not in text.lower():
+        return []
+    return [
+        Spot(hit.start("value"), hit.end("value"), as_text(hit["value"]), f"{place} {as_text(hit['name'])}")
+        for hit in _parts(names).finditer(text)
+        if _is_something(as_text(hit["value"]))
+    ]
+
+
+@lru_cache(maxsize=16)
+def _parts(names: frozenset[str]) -> re.Pattern[bytes]:
+    """The field that names a part, the others of its head, an empty line; then what comes before the border."""
+    field = rb"(?i:content-disposition)[ \t]*:(?:[^\r\n]|\r?\n[ \t])*?[;\s](?i:name)[ \t]*=[ \t]*\"?(?P<name>"
+    rest = rb")(?:\"|[;\s])(?:[^\r\n]*\r?\n)(?:[^\r\n]+\r?\n)*\r?\n"
+    return re.compile(field + _any_of(names) + _IN_BRACKETS + rest + rb"(?P<value>(?s:.*?))(?=\r?\n--|\Z)")

@@ -16,23 +16,41 @@ from typing import Final
 
 from tickdeck.cassette.spots import Spot, member_spots
 
-QUERY_PARAMETERS: Final = frozenset(
+CREDENTIALS: Final = frozenset(
     {
         "apikey",
         "api_key",
         "api-key",
+        "key",
         "key_id",
         "keyid",
         "secret",
         "secret_key",
         "secretkey",
+        "api_secret",
+        "apisecret",
+        "client_secret",
+        "private_key",
+        "password",
+        "passwd",
+        "passphrase",
+        "signature",
+        "sig",
+        "x-amz-signature",
+        "x-amz-security-token",
         "token",
         "access_token",
         "auth_token",
+        "id_token",
+        "refresh_token",
+        "session_token",
+        "oauth",
         "apca-api-key-id",
         "apca-api-secret-key",
     }
 )
+"""In a query, in a form, in JSON and as the parts of a multipart body alike."""
+
 HEADERS: Final = frozenset(
     {
         "authorization",
@@ -53,7 +71,6 @@ HEADERS: Final = frozenset(
 MESSAGE_FIELDS: Final = frozenset(
     {"key", "secret", "key_id", "secret_key", "apikey", "api_key", "token", "access_token", "oauth"}
 )
-BODY_FIELDS: Final = MESSAGE_FIELDS | QUERY_PARAMETERS | {"password", "client_secret", "refresh_token"}
 
 _PARAMS: Final = frozenset({"params"})
 _QUOTE: Final = rb"\\*[\"']"
@@ -67,9 +84,9 @@ _PLACE: Final = "message"
 class PolygonPlaces:
     """See `tickdeck.cassette.spots.SecretPlaces`."""
 
-    query_parameters: Final = QUERY_PARAMETERS
+    query_parameters: Final = CREDENTIALS
     headers: Final = HEADERS
-    body_fields: Final = BODY_FIELDS
+    body_fields: Final = CREDENTIALS
 
     def message_secrets(self, payload: bytes) -> Sequence[Spot]:
         """The secrets inside a client's message."""

@@ -215,8 +215,8 @@ def test_known_secrets_are_found_in_the_bytes_of_the_file_across_pieces() -> Non
 
 
 def test_a_finding_says_where_and_never_what() -> None:
-    [finding] = findings(frame(f"key={KEY}"))
-    assert str(finding) == "record 7 (frame), payload, byte 4: a token in the shape of a key, an_A…"
+    [finding] = findings(frame(f"x:{KEY}"))
+    assert str(finding) == "record 7 (frame), payload, byte 2: a token in the shape of a key, an_A…"
     [finding] = findings(asked("https://a/b?apiKey=sesame"))
     assert str(finding) == (
         "record 7 (interaction), url, byte 19: a value where a secret stands (query apiKey), s…"
