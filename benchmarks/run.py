@@ -35,6 +35,7 @@ SUBJECTS = (
     "memory",
     "opening",
     "recording",
+    "redacting",
     "relaying",
     "latency",
     "requests",
