@@ -173,7 +173,7 @@ def _gate(options: PlayOptions) -> str:
 
 def _report(line: Line) -> str:
     tapes = [
-        f"{_who(row)}: {count(row['frames'], 'frame')}, {size(row['bytes'])}, digest {row['digest']}"
+        f"{_who(row)}: {count(row['frames'], 'frame')}, {size(row['bytes'])}, digest {row['digest']}{_untaken(row)}"
         for row in line["clients"]
     ]
     asked = ", ".join(f"{number:,} {outcome}" for outcome, number in line["requests"].items())
@@ -208,6 +208,11 @@ def _unheld(rows: Sequence[Line]) -> list[str]:
     told = [f"{row['channel']} {count(row['events'], 'event')}" for row in rows[:MOST_CHANNELS]]
     rest = len(rows) - MOST_CHANNELS
     return [f"on the tape, held by nobody: {', '.join(told)}" + (f" and {rest} more" if rest > 0 else "")]
+
+
+def _untaken(row: Line) -> str:
+    """What was written and never reached the client's machine."""
+    return f"; {size(row['untaken'])} of it never reached the client" if row["untaken"] else ""
 
 
 def _late(lateness: Mapping[str, int]) -> str:

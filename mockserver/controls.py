@@ -26,7 +26,6 @@ from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.playhead import REAL_TIME, parse_speed
 from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.rest import RestDesk
-from tickdeck.mockserver.sockets import GOING_AWAY
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.steering import NotNowError
 from tickdeck.mockserver.stubbing import StubWords, stub_of, utf8
@@ -196,14 +195,7 @@ class Controls:
         await self.admitted()
         self._open.clear()
         try:
-            self._stage.end_all(Ending(GOING_AWAY))
-            try:
-                async with self._stage.clock.within(SECOND):
-                    await self._waits.left()
-            except TimeoutError:
-                for connection in list(self._stage.connections.values()):
-                    connection.cut_off()
-                await self._waits.left()
+            await self._waits.all_gone()
             self._stage.reset()
             self._desk.reset()
             self.last_wait = ""

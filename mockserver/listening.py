@@ -17,6 +17,7 @@ from aiohttp import web
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.handler import Handler
+from tickdeck.mockserver.lingering import Lingering
 from tickdeck.mockserver.secure import SecureHandler
 
 _HANDLING: Final[dict[str, Any]] = {"access_log": None, "max_line_size": 65536, "max_field_size": 65536}
@@ -36,6 +37,7 @@ class Listening(web.Server):
     ) -> None:
         self._handling = {**_HANDLING, "logger": log}
         super().__init__(handler, **self._handling)
+        self.lingering = Lingering(clock)
         self._context = context
         self._shaking_hands: set[SecureHandler] = set()
         self.alone_since_ns = clock.now_ns()
@@ -55,8 +57,10 @@ class Listening(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Whoever takes the next connection."""
         if self._context is None:
-            return Handler(self, **self._handling)
-        return SecureHandler(self, self._context, on_shaking=self._on_shaking, **self._handling)
+            return Handler(self, self.lingering, **self._handling)
+        return SecureHandler(
+            self, self.lingering, context=self._context, on_shaking=self._on_shaking, **self._handling
+        )
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """End what is still connected, those included who have not shaken hands."""
@@ -117,6 +121,13 @@ def stop_accepting(listeners: Iterable[socket.socket]) -> None:
     for each in listeners:
         with contextlib.suppress(NotImplementedError):  # not every event loop can
             asyncio.get_running_loop().remove_reader(each)
+
+
+def stop_listening(listeners: Iterable[socket.socket]) -> None:
+    """Refuse whoever comes, also where a process that was forked from this one still holds the listeners."""
+    for each in listeners:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def is_hung_up(descriptor: int) -> bool:

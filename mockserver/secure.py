@@ -10,6 +10,7 @@ connection below it. Without TLS the two are one and the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -17,6 +18,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from tickdeck.mockserver.handler import Handler
+from tickdeck.mockserver.lingering import Lingering, shut_down
 
 HANDSHAKE_S: Final = 10.0
 """How long a client may take to shake hands."""
@@ -31,12 +33,13 @@ class SecureHandler(Handler):
     def __init__(
         self,
         manager: web.Server,
-        context: ssl.SSLContext,
+        lingering: Lingering,
         *,
+        context: ssl.SSLContext,
         on_shaking: Callable[[SecureHandler, bool], None],
         **handling: Any,
     ) -> None:
-        super().__init__(manager, **handling)
+        super().__init__(manager, lingering, **handling)
         self._below: asyncio.Transport | None = None
         self._context = context
         self._on_shaking = on_shaking
@@ -59,6 +62,13 @@ class SecureHandler(Handler):
         """It has gone, maybe before aiohttp was told of it."""
         if self.transport is not None:
             super().connection_lost(exc)
+
+    def closing(self, below: asyncio.BaseTransport | None, exc: BaseException | None) -> None:
+        """The socket was closed already: `closing_below` was told before."""
+
+    def closing_below(self, exc: BaseException | None) -> None:
+        """The socket is closed next."""
+        super().closing(self._below, exc)
 
     def data_received(self, data: bytes) -> None:
         """A client may send its request together with the end of its handshake."""
@@ -89,12 +99,14 @@ class SecureHandler(Handler):
             OSError
         ) as error:  # no TLS, a CA that is not trusted, the end, or silence: it ends this one alone
             self.logger.debug("no handshake", exc_info=error)
+            shut_down(below)
             return
         finally:
             self._on_shaking(self, False)
         if transport is None or transport.is_closing():
             below.abort()  # it came and went
             return
+        below.set_protocol(_Below(cast(asyncio.BufferedProtocol, below.get_protocol()), self.closing_below))
         super().connection_made(transport)
         for data in self._early:
             super().data_received(data)
@@ -104,7 +116,8 @@ class SecureHandler(Handler):
 def say_no_more(transport: asyncio.Transport, below: asyncio.Transport) -> None:
     """End our side behind all that was written; what still comes is not heard."""
     if transport is below:
-        below.write_eof()
+        below.resume_reading()
+        _end_of_ours(below)
     else:
         _when_encrypted(transport, lambda: _turn_away(below))
 
@@ -126,7 +139,48 @@ def _when_encrypted(transport: asyncio.Transport, then: Callable[[], None]) -> N
 
 def _turn_away(below: asyncio.Transport) -> None:
     below.set_protocol(_Deaf(below.get_protocol()))
-    below.write_eof()
+    below.resume_reading()
+    _end_of_ours(below)
+
+
+def _end_of_ours(below: asyncio.Transport) -> None:
+    with contextlib.suppress(OSError):  # it is lost already, which is noticed by reading
+        below.write_eof()
+
+
+class _Below(asyncio.BufferedProtocol):
+    """Stands between the TCP connection and its encryption, for the socket's end is to be seen before it is closed."""
+
+    def __init__(
+        self, encryption: asyncio.BufferedProtocol, on_closing: Callable[[BaseException | None], None]
+    ) -> None:
+        self._encryption = encryption
+        self._on_closing = on_closing
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where what comes is put."""
+        return self._encryption.get_buffer(sizehint)  # type: ignore[return-value]  # typeshed: a buffer of any kind
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """It has come."""
+        self._encryption.buffer_updated(nbytes)
+
+    def eof_received(self) -> bool | None:
+        """The client has ended its side."""
+        return self._encryption.eof_received()
+
+    def pause_writing(self) -> None:
+        """The connection takes no more for now."""
+        self._encryption.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It takes more."""
+        self._encryption.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._on_closing(exc)
+        self._encryption.connection_lost(exc)
 
 
 class _Emptying(asyncio.Protocol):

@@ -6,7 +6,6 @@ decided on floor 0; what happens is told, line by line, to whoever gave ``tell``
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
@@ -26,15 +25,14 @@ from tickdeck.gateway.identity import HERE, Identity, hosts_of, identity_of
 from tickdeck.mockserver.clock import Turn
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
+from tickdeck.mockserver.handshakes import refusal_of
 from tickdeck.mockserver.journal import Journal, Scratch
 from tickdeck.mockserver.keeping import Keeper
-from tickdeck.mockserver.listening import Listening, bind, stop_accepting
+from tickdeck.mockserver.listening import Listening, bind, stop_accepting, stop_listening
 from tickdeck.mockserver.minutes import run_facts, run_header
-from tickdeck.mockserver.options import SECOND, PlayOptions
-from tickdeck.mockserver.reel import Ending
+from tickdeck.mockserver.options import PlayOptions
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.routes import is_control
-from tickdeck.mockserver.sockets import GOING_AWAY, refusal_of
 from tickdeck.mockserver.stage import Stage, known_of
 from tickdeck.mockserver.telling import Line
 from tickdeck.mockserver.waits import Waits
@@ -147,6 +145,7 @@ class Player:
         stop_accepting(self._listeners)
         for _ in range(3):  # what was accepted just now takes so many turns to become a connection
             await Turn()
+        stop_listening(self._listeners)
         for site in [] if self._runner is None else list(self._runner.sites):
             await site.stop()
         self._listeners = []
@@ -155,16 +154,14 @@ class Player:
             self._control.close()
         if self.stage.keeper is not None:
             self.stage.keeper.stopping()
-        self.stage.end_all(Ending(GOING_AWAY))
-        if self.stage.connections:
-            with contextlib.suppress(TimeoutError):
-                async with self.stage.clock.within(SECOND):
-                    await self.waits.left()
-        for connection in self.stage.connections.values():
-            connection.cut_off()
+        if self._server is not None:
+            self._server.lingering.stopping()
+        await self.waits.all_gone()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+            if self._server is not None:
+                await self._server.lingering.over()
             if self.stage.keeper is not None:
                 self.stage.keeper.seal()
             self.stage.close()

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, Protocol
 
-from aiohttp import HttpVersion11, WebSocketError, WSMessage, WSMsgType, hdrs, web
-from multidict import CIMultiDict
+from aiohttp import WebSocketError, WSMessage, WSMsgType, hdrs, web
 
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.cassette.wire import frame_header
@@ -21,11 +20,14 @@ from tickdeck.mockserver.choices import SlowClient
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.deflating import Agreement, agreed, deflated
 from tickdeck.mockserver.handler import Handler
+from tickdeck.mockserver.handshakes import ReadingSide
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.keeping import Witness
+from tickdeck.mockserver.lingering import STALLED_NS, Delivery, untaken_of
 from tickdeck.mockserver.listening import is_hung_up
 from tickdeck.mockserver.loops import queues_writes
 from tickdeck.mockserver.options import MILLISECOND, SECOND, PlayOptions
+from tickdeck.mockserver.patience import Patience
 from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.pump import A_TURN, Pump
 from tickdeck.mockserver.receipts import Recipient
@@ -33,13 +35,15 @@ from tickdeck.mockserver.reel import CLOSE, Ending
 from tickdeck.mockserver.secure import hang_up, say_no_more
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.waker import Alarm
-from tickdeck.watch.handshakes import without_unknown_subprotocols
 
 LONGEST_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes in one client message; a longer one is answered with close code 1009."""
 
 CLOSE_GRACE_NS: Final = 2 * SECOND
-"""How long a client may take to answer the server's close frame, and to read what was written before."""
+"""How long a client may take to answer the server's close frame."""
+
+UNREAD_NS: Final = 2 * SECOND
+"""How long a client that has to go may take nothing of what was written."""
 
 LOOK_AGAIN_NS: Final = 100 * MILLISECOND
 """How often a client whose socket is full is looked at."""
@@ -49,9 +53,6 @@ MOST_UNSAID: Final = 256 * 1024
 
 KERNEL_BYTES: Final = 256 * 1024
 """What the system may hold for one client (Linux doubles it, for its own bookkeeping)."""
-
-VERSION: Final = "13"
-"""Of the protocol: RFC 6455."""
 
 GOING_AWAY: Final = 1001
 NO_CODE: Final = 1005
@@ -84,29 +85,6 @@ class House(Protocol):
     async def others_heard(self, newcomer: Connection) -> None:
         """Until those who hung up before a newcomer came have been noticed."""
         ...
-
-
-class _ReadingSide(web.WebSocketResponse):
-    """aiohttp's part of a socket, which says nothing by itself, not even at a broken message.
-
-    What it would agree on about compression leaves out what a client may insist on, so
-    that is ours too.
-    """
-
-    agreement: Agreement | None = None
-
-    def _handshake(self, request: web.BaseRequest) -> tuple[CIMultiDict[str], str | None, int, bool]:
-        headers, protocol, compress, no_takeover = super()._handshake(
-            without_unknown_subprotocols(request, ())
-        )
-        if (agreement := self.agreement) is not None:
-            headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = agreement.answer
-            return headers, protocol, agreement.window_bits, True
-        return headers, protocol, compress, no_takeover
-
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        """Leave that to the `Connection`."""
-        return False
 
 
 class _Parting(asyncio.Protocol):
@@ -145,7 +123,7 @@ class Connection:
 
     async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Speak with the client until one side ends it."""
-        socket = _ReadingSide(autoping=False, autoclose=False, compress=False, max_msg_size=LONGEST_MESSAGE)
+        socket = ReadingSide(autoping=False, autoclose=False, compress=False, max_msg_size=LONGEST_MESSAGE)
         if self._options.deflate:
             socket.agreement = agreed(",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())))
         writer = await socket.prepare(request)
@@ -153,6 +131,7 @@ class Connection:
         if transport is None or not isinstance(handler, Handler) or handler.below is None:
             return socket
         self._handler, self._transport, self._below = handler, transport, handler.below
+        handler.talks = True
         _keep_little(transport, secure=transport is not handler.below)
         self.pump = Pump(
             self.session,
@@ -192,12 +171,54 @@ class Connection:
     def let_go(self) -> None:
         """It was told to go: that goes out, and whoever does not read it is cut off after a while."""
         self.wake()
-        self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, self.cut_off)
+        self._wait_for_taking(UNREAD_NS)
 
     def cut_off(self) -> None:
         """End it now, whatever is unsent."""
-        if self._transport is not None:
+        if self._transport is not None and self._handler is not None:
+            self._handler.delivery.untaken = left = self.untaken
+            self._handler.is_cut = left > 0
             self._transport.abort()
+
+    async def taken(self, stalled_ns: int) -> bool:
+        """Until its client has taken all that was written; false if it takes nothing for so long."""
+        end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def ended(taken: bool) -> None:
+            if not end.done():
+                end.set_result(taken)
+
+        Patience(
+            self._clock,
+            untaken=lambda: 0 if end.done() else self.untaken,
+            stalled_ns=stalled_ns,
+            on_end=ended,
+        )
+        return await end
+
+    @property
+    def untaken(self) -> int:
+        """Bytes that were written and that its client's system has not taken yet, as far as that is known."""
+        if (
+            self._transport is None
+            or self._below is None
+            or self._handler is None
+            or self._handler.gone.is_set()
+        ):
+            return 0
+        size = self._below.get_write_buffer_size()
+        if self._transport is not self._below and not self._transport.is_closing():
+            size += self._transport.get_write_buffer_size()
+        return size + (untaken_of(self._below) or 0)
+
+    @property
+    def delivery(self) -> Delivery:
+        """What became of what was written last; what is on its way, while it is connected."""
+        if self._handler is None or self._below is None:
+            return Delivery()
+        if self._handler.gone.is_set() or untaken_of(self._below) is None:
+            return self._handler.delivery
+        return Delivery(self.untaken)
 
     @property
     def hung_up(self) -> bool:
@@ -231,6 +252,8 @@ class Connection:
                 timer.cancel()
             pump.close()
             await pump.unstuck()
+            if self._handler is not None and last is not None and last.type is WSMsgType.CLOSE:
+                self._handler.talks = False
             by, code, reason = self._end_of(last)
             self.recipient.left(self._clock.now_ns())
             self._house.note(self.session.left(self._clock.now_ns(), by=by, code=code, reason=reason))
@@ -264,8 +287,12 @@ class Connection:
         if last is not None and last.type is WSMsgType.ERROR and self._below is not None:
             # to close on a message half read would reset the connection, close frame and all
             say_no_more(transport, self._below)
-        else:
+        elif transport is self._below:
             transport.close()
+        if not await self.taken(UNREAD_NS):
+            self.cut_off()
+        elif last is None or last.type is not WSMsgType.ERROR:
+            transport.close()  # over TLS a client that still talks behind our last word would be reset
         grace = self._clock.call_at(self._clock.now_ns() + CLOSE_GRACE_NS, transport.abort)
         try:
             await (
@@ -338,6 +365,16 @@ class Connection:
         """Close the socket behind what was written, without a close frame."""
         if self._transport is not None and self._below is not None:
             hang_up(self._transport, self._below)
+            self._wait_for_taking(STALLED_NS)
+
+    def _wait_for_taking(self, stalled_ns: int) -> None:
+        """Cut it off if its client takes nothing for so long of what was written."""
+        Patience(
+            self._clock,
+            untaken=lambda: self.untaken,
+            stalled_ns=stalled_ns,
+            on_end=lambda taken: None if taken else self.cut_off(),
+        )
 
     def _answer(self, last: WSMessage) -> bytes:
         """The close frame that answers the client's, or a message that broke the protocol."""
@@ -356,17 +393,6 @@ class Connection:
 def _dress(agreement: Agreement | None) -> partial[bytes] | None:
     """How frames go out: compressed as was agreed on, or as they are."""
     return None if agreement is None else partial(deflated, window_bits=agreement.window_bits)
-
-
-def refusal_of(request: web.BaseRequest) -> web.Response | None:
-    """What answers a handshake of another version (RFC 6455 4.4) or of another kind of request (4.1)."""
-    version = request.headers.get(hdrs.SEC_WEBSOCKET_VERSION)
-    if version is not None and version.strip() != VERSION:
-        headers = {hdrs.SEC_WEBSOCKET_VERSION: VERSION, hdrs.UPGRADE: "websocket"}
-        return web.Response(status=426, headers=headers)
-    if request.method != hdrs.METH_GET or request.version < HttpVersion11:
-        return web.Response(status=400, text="a WebSocket begins with a GET of HTTP/1.1")
-    return None
 
 
 def _keep_little(transport: asyncio.Transport, *, secure: bool) -> None:

@@ -30,6 +30,7 @@ from tickdeck.mockserver.cutter import Cutter
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.lastsent import Trail, trail_of
+from tickdeck.mockserver.lingering import Delivery
 from tickdeck.mockserver.moments import Moment, position_of
 from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Speed
@@ -100,7 +101,7 @@ class Stage:
         self.waiting = 0
         """How many wait for something that may be true whenever a client rests."""
         self._cutters: dict[str, Cutter] = {}
-        self._past: list[Line] = []
+        self._past: list[tuple[Line, Delivery]] = []
         self._past_lateness = Lateness()
         self._past_sums = Sums()
         self._trails: deque[tuple[int, Trail]] = deque(maxlen=TRAILS_KEPT)
@@ -201,7 +202,7 @@ class Stage:
         self._past_sums.add(connection.session.account)
         if connection.pump is not None:
             self._trails.append((connection.session.number, trail_of(connection.session)))
-            self._past.append(_row(connection))
+            self._past.append((_row(connection), connection.delivery))
             self._past_lateness.merge(connection.pump.lateness)
             del self._past[:-REPORTED_PAST]
         self.changed.set()
@@ -353,8 +354,13 @@ class Stage:
 
     def rows(self) -> list[Line]:
         """One row a client, in the order of their coming."""
-        live = [_row(each) for each in self.connections.values() if each.pump is not None]
-        return sorted([*self._past, *live], key=lambda row: str(row["client"]).zfill(9))
+        past = [{**row, "untaken": delivery.untaken} for row, delivery in self._past]
+        live = [
+            {**_row(each), "untaken": each.delivery.untaken}
+            for each in self.connections.values()
+            if each.pump is not None
+        ]
+        return sorted([*past, *live], key=lambda row: str(row["client"]).zfill(9))
 
     def trails(self) -> dict[int, Trail]:
         """By client, where it was on the tape: of all that are connected, and of those that left last."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.mockserver.lingering import STOP_LONGEST_NS, STOP_SILENT_NS
 from tickdeck.mockserver.listening import Listening
 from tickdeck.mockserver.options import MILLISECOND, SECOND
 from tickdeck.mockserver.receipts import QUIET_NS, QUIET_WITHIN_NS, Receipt
+from tickdeck.mockserver.reel import Ending
 from tickdeck.mockserver.report import sent_of
 from tickdeck.mockserver.rest import RestDesk
 from tickdeck.mockserver.session import Session
-from tickdeck.mockserver.sockets import Connection
+from tickdeck.mockserver.sockets import GOING_AWAY, Connection
 from tickdeck.mockserver.stage import Stage
 from tickdeck.mockserver.telling import exchange_time
 from tickdeck.mockserver.timeline import Timeline
@@ -22,6 +26,8 @@ LOOK_EVERY_NS: Final = 10 * MILLISECOND
 MOST_TOLD: Final = 3
 
 STOPPED: Final = "the server was stopped meanwhile"
+LEAVING_NS: Final = SECOND
+"""How long clients may take to leave once they were told that the server goes away."""
 
 ALONE_NS: Final = SECOND
 """How long nothing must be connected before everybody counts as having left."""
@@ -94,6 +100,20 @@ class Waits:
         while self._stage.connections:
             self._stage.changed.clear()
             await self._stage.changed.wait()
+
+    async def all_gone(self) -> None:
+        """Close every socket with 1001, until all have left; who takes nothing of what was written is cut off."""
+        self._stage.end_all(Ending(GOING_AWAY))
+        with contextlib.suppress(TimeoutError):
+            async with self._stage.clock.within(LEAVING_NS):
+                await self.left()
+        told = [each for each in self._stage.connections.values() if each.session.ending is not None]
+        with contextlib.suppress(TimeoutError):
+            async with self._stage.clock.within(STOP_LONGEST_NS):
+                await asyncio.gather(*(each.taken(STOP_SILENT_NS) for each in told))
+        for connection in list(self._stage.connections.values()):
+            connection.cut_off()
+        await self.left()
 
     async def client(self) -> None:
         """Until anybody came, by socket or by request."""
