@@ -190,7 +190,7 @@ def test_who_is_refused_reads_why_and_the_end_though_it_goes_on_talking(
 def test_a_server_that_is_reset_or_stops_waits_for_who_reads_and_still_speaks(
     tape: Cassette, monkeypatch: pytest.MonkeyPatch, end: str, tls: bool
 ) -> None:
-    monkeypatch.setattr(waits, "LEAVING_S", 0)
+    monkeypatch.setattr(waits, "LEAVING_NS", 0)
     frames: list[tuple[int, bytes]] = []
     with ThreadPoolExecutor(1) as beside, ExitStack() as server:
         market = server.enter_context(MockServer(tape, speed="max", settle=0, tls=tls))
