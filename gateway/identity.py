@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.watch.realtime import real_datetime
 
 if TYPE_CHECKING:
     import trustme
@@ -82,7 +83,10 @@ def identity_of(
     if cert is not None or key is not None:
         given, missing = ("--tls-cert", "--tls-key") if cert is not None else ("--tls-key", "--tls-cert")
         raise UsageError(f"{given} without {missing}; a certificate is served with its key, give both")
-    return _thrown_away(hosts) if tls else None
+    if not tls:
+        return None
+    with real_datetime():
+        return _thrown_away(hosts)
 
 
 def hosts_of(origins: Iterable[str], *, host: str) -> list[str]:

@@ -165,6 +165,18 @@ def test_today_is_the_day_that_the_bot_sees(cassette: Path) -> None:
         bot.join()
 
 
+def test_a_certificate_that_was_first_made_inside_a_freeze_leaves_the_next_ones_as_they_are() -> None:
+    program = (
+        "from freezegun import freeze_time\n"
+        "from tickdeck.gateway.identity import identity_of\n"
+        "with freeze_time('2021-03-04'):\n"
+        "    identity_of(True, None, None, hosts=['localhost']).close()\n"
+        "identity_of(True, None, None, hosts=['localhost']).close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_clocks_first_read_inside_a_freeze_are_the_ones_that_freezegun_put_aside() -> None:
     program = (
         "import time; real = time.monotonic, time.monotonic_ns\n"

@@ -9,9 +9,11 @@ an object, because freezegun replaces what it finds among the names of a module.
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,3 +47,19 @@ def _original(name: str) -> Any:
 REAL: Final = RealTime(
     _original("monotonic"), _original("monotonic_ns"), _original("sleep"), _original("time_ns")
 )
+
+
+@contextmanager
+def real_datetime() -> Iterator[None]:
+    """``datetime.datetime`` is Python's own, also inside a freeze of freezegun.
+
+    Compiled code (cryptography) remembers for ever the class that it finds there first; with freezegun's it would
+    refuse every moment once the freeze is over.
+    """
+    names = vars(datetime)
+    before = names["datetime"]
+    names["datetime"] = getattr(sys.modules.get("freezegun.api"), "real_datetime", before)
+    try:
+        yield
+    finally:
+        names["datetime"] = before
