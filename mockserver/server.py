@@ -164,7 +164,7 @@ class Player:
                 await self._server.lingering.over()
             if self.stage.keeper is not None:
                 self.stage.keeper.seal()
-            self.stage.close()
+        self.stage.close()
 
     async def __aenter__(self) -> Player:
         await self.start()

@@ -357,6 +357,18 @@ def test_a_taken_port_is_one_clear_sentence(tape: Cassette) -> None:
         MockServer(tape, port=market.port).__enter__()
 
 
+def test_a_server_that_cannot_start_leaves_no_thread(tape: Cassette, tmp_path: Path) -> None:
+    (tmp_path / "run.cassette").write_bytes(b"dear to somebody")
+    before = set(threading.enumerate())
+    with MockServer(tape) as market:
+        within = set(threading.enumerate())
+        for options in ({"port": market.port}, {"journal": tmp_path / "run.cassette"}):
+            with pytest.raises(UsageError):
+                MockServer(tape, **options).__enter__()
+        assert set(threading.enumerate()) <= within
+    assert set(threading.enumerate()) <= before
+
+
 def test_both_loopback_addresses_are_served_where_the_machine_has_them(tape: Cassette) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

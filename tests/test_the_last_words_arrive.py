@@ -119,6 +119,10 @@ def test_who_reads_late_and_still_speaks_gets_all_frames_and_the_close(
     assert frames[-1] == (CLOSE, (1000).to_bytes(2, "big"))
 
 
+def left(market: PlainMarket) -> list[int | None]:
+    return [entry.client for entry in market.journal if entry.kind == "left"]
+
+
 def test_the_report_says_how_much_never_reached_who_did_not_read(
     tape: Cassette, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,8 +133,9 @@ def test_the_report_says_how_much_never_reached_who_did_not_read(
         with client_of(market) as rude:
             rude.hears()
             rude.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        market.wait_until(lambda: 2 in left(market))
         still_there.enter_context(client_of(market))
-        market.wait_until(lambda: 3 in [entry.client for entry in market.journal if entry.kind == "left"])
+        market.wait_until(lambda: 3 in left(market))
         assert market.report()["clients"][2]["frames"] == FRAMES
     read, reset, unread = (row["untaken"] for row in market.report()["clients"])
     assert (read, reset) == (0, None)
