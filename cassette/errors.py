@@ -15,9 +15,16 @@ caller may want them.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TickdeckError(Exception):
-    """Anything tickdeck says is wrong; the text is one sentence for a person."""
+    """Anything tickdeck says is wrong; the text is one sentence for a person.
+
+    ``because`` is its kind in one word, for the field ``failed_because`` of a report.
+    """
+
+    because: ClassVar[str] = "error"
 
 
 class FormatError(TickdeckError):
@@ -25,6 +32,8 @@ class FormatError(TickdeckError):
 
     ``file`` is the name that the sentence begins with, once it does.
     """
+
+    because = "damage"
 
     def __init__(self, sentence: str, *, at: int | None = None, file: str | None = None) -> None:
         super().__init__(sentence)
@@ -42,11 +51,14 @@ class StorageError(TickdeckError):
     ``kept`` is how many records of the batch that was being appended are safe all the same.
     """
 
+    because = "storage"
     kept: int = 0
 
 
 class RecordingError(TickdeckError):
     """The service or the network while recording: unreachable, refused, nothing came."""
+
+    because = "upstream"
 
 
 class ReplayError(TickdeckError):
@@ -55,3 +67,5 @@ class ReplayError(TickdeckError):
 
 class UsageError(TickdeckError):
     """The caller's input: an option, an argument, an existing output."""
+
+    because = "usage"

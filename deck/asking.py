@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from tickdeck.cassette.errors import ReplayError, UsageError
 from tickdeck.cassette.readable import Readable
 from tickdeck.dialects import find
-from tickdeck.exits import Exit
+from tickdeck.exits import Exit, Outcome
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.rerun import tapes_of
 from tickdeck.mockserver.rundown import ClientRun, Rundown
@@ -22,8 +22,8 @@ from tickdeck.words import zone_of
 
 def answer(
     cassette: Readable, kept: Readable, text: str, *, number: int | None, each: bool, as_json: bool
-) -> int:
-    """Tell what became of an event; return the exit code."""
+) -> Outcome:
+    """Tell what became of an event."""
     run = Rundown(kept)
     check_tape(cassette, run)
     clients = _clients(run, number)
@@ -42,7 +42,10 @@ def answer(
     _tell(verdicts, WhyWords(question, found, run, wall_ns=wall_ns), as_json=as_json)
     if len(found.fitting) > 1 and not each:
         say(one_line(f"{len(found.fitting) - 1} more of {question.channel} then; --all tells of each"))
-    return Exit.FINE if all(verdict.sent for verdict in verdicts) else Exit.DIFFERENT
+    if all(verdict.sent for verdict in verdicts):
+        return Outcome()
+    whom = "nobody" if not any(verdict.sent for verdict in verdicts) else "not every client"
+    return Outcome(Exit.DIFFERENT, "not_sent", f"{whom} was sent it")
 
 
 def _clients(run: Rundown, number: int | None) -> list[ClientRun]:

@@ -18,7 +18,7 @@ import click
 
 from tickdeck import config
 from tickdeck.cassette.errors import TickdeckError
-from tickdeck.exits import Exit, exit_of
+from tickdeck.exits import Exit, Outcome, exit_of
 from tickdeck.output import flush, forget, occupy_standard_descriptors, say
 from tickdeck.watch.printable import one_line
 
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         forget(sys.stdout)
         return Exit.CUT_SHORT
     except (KeyboardInterrupt, click.Abort):
-        return Exit.CUT_SHORT
+        return _complain("interrupted before the work was done", Exit.CUT_SHORT)
     except click.ClickException as error:
         return _complain(_sentence(error), Exit.USAGE)
     except (TickdeckError, OSError) as error:
@@ -146,10 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _complain(f"a defect of tickdeck: {what}; TICKDECK_TRACEBACK=1 shows where", Exit.DIFFERENT)
+    if isinstance(outcome, Outcome):
+        return _complain(outcome.sentence, outcome.code) if outcome.code != Exit.FINE else Exit.FINE
     return outcome if isinstance(outcome, int) else Exit.FINE
 
 
-def _complain(sentence: str, code: Exit) -> int:
+def _complain(sentence: str, code: int) -> int:
     say(f"tickdeck: {one_line(sentence)}")
     return code
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Final
 
 from tickdeck.cassette.errors import (
@@ -53,3 +54,29 @@ _BY_BLAME: Final[tuple[tuple[type[BaseException], Exit], ...]] = (
 def exit_of(error: BaseException) -> Exit:
     """The exit code for an error: first row that fits."""
     return next(code for blamed, code in _BY_BLAME if isinstance(error, blamed))
+
+
+DAMAGE: Final = FormatError.because
+FINDINGS: Final = "findings"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a verb comes to: its exit code; why it is not 0, in a word for ``failed_because`` and as the last line."""
+
+    code: int = Exit.FINE
+    because: str | None = None
+    sentence: str = ""
+
+
+def failed(error: TickdeckError) -> Outcome:
+    """The outcome of work that an error ended."""
+    return Outcome(exit_of(error), error.because, str(error))
+
+
+def command_ended(code: int) -> Outcome:
+    """The outcome of a command beside ours: its code, or 128 and the number of the signal that ended it."""
+    if code == Exit.FINE:
+        return Outcome()
+    how = f"signal {code - 128} ended the command" if code > 128 else f"the command ended with {code}"
+    return Outcome(code, "command", how)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tickdeck.around import Server, surroundings
-from tickdeck.cassette.errors import ReplayError
+from tickdeck.cassette.errors import ReplayError, TickdeckError
 from tickdeck.cassette.readable import Readable
 from tickdeck.child import Child
-from tickdeck.exits import Exit
+from tickdeck.exits import Exit, Outcome, command_ended, failed
 from tickdeck.gateway.identity import VARIABLES
 from tickdeck.gateway.variables import addresses
 from tickdeck.jsonlines import JsonLines
@@ -27,6 +27,12 @@ from tickdeck.words import duration
 Line = Mapping[str, object]
 PATIENCE_NS: Final = 60 * 10**9
 """How long --once waits for a first client."""
+
+
+class NobodyCameError(ReplayError):
+    """No client came in the time that was given."""
+
+    because = "no_client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,8 @@ class Ends:
 
 def play(
     cassette: Readable, options: PlayOptions, *, ends: Ends, command: tuple[str, ...], as_json: bool
-) -> int:
-    """Play until a signal, the end (``ends``) or the end of ``command``; return the exit code."""
+) -> Outcome:
+    """Play until a signal, the end (``ends``) or the end of ``command``; return what that comes to."""
     tell: Callable[[Line], None] = (
         JsonLines(Account("the tape plays on").show_json).tell
         if as_json
@@ -57,7 +63,9 @@ def play(
         return runner.run(_run(Player(cassette, options, tell=tell), tell, ends=ends, command=command))
 
 
-async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, command: tuple[str, ...]) -> int:
+async def _run(
+    player: Player, tell: Callable[[Line], None], *, ends: Ends, command: tuple[str, ...]
+) -> Outcome:
     asyncio.get_running_loop().set_exception_handler(player.log.of_loop)
     with Signals() as signals:
         try:
@@ -65,32 +73,48 @@ async def _run(player: Player, tell: Callable[[Line], None], *, ends: Ends, comm
         except BaseException:
             await player.stop()
             raise
+        outcome = Outcome(Exit.CUT_SHORT, "interrupted")
         try:
-            code = await (
+            outcome = await (
                 _beside(player, tell, command, signals) if command else _until_over(player, ends, signals)
             )
+        except TickdeckError as error:
+            outcome = failed(error)
         finally:
             await player.stop()
             report = player.report()
-            tell(report)
+            outcome = _verdict(player, outcome, report, ends)
+            tell({**report, "failed_because": outcome.because})
+    return outcome
+
+
+def _verdict(player: Player, outcome: Outcome, report: Line, ends: Ends) -> Outcome:
+    """What ended the run, and where that is fine, what the run itself comes to."""
     if player.failure is not None:
-        raise player.failure
-    return code or _verdict(report, ends)
-
-
-def _verdict(report: Line, ends: Ends) -> int:
-    """What the run itself comes to, whatever ended it."""
-    lateness = report["lateness"]
+        return failed(player.failure)
+    if outcome.because is not None:
+        return outcome
+    lateness, misses = report["lateness"], report["misses"]
     late_ns = lateness["p99_ns"] if isinstance(lateness, dict) else 0
     if ends.max_lateness_ns is not None and late_ns > ends.max_lateness_ns:
-        raise ReplayError(
+        sentence = (
             f"the tape was late: p99 {duration(late_ns)}, allowed are {duration(ends.max_lateness_ns)}; "
             "this machine was too slow, or too busy, for this speed"
         )
-    return Exit.UNMATCHED if report["misses"] and not ends.allow_unmatched else Exit.FINE
+        return Outcome(Exit.DIFFERENT, "lateness", sentence)
+    if misses and not ends.allow_unmatched:
+        return Outcome(Exit.UNMATCHED, "unmatched", _unmatched(report))
+    return outcome
 
 
-async def _until_over(player: Player, ends: Ends, signals: Signals) -> int:
+def _unmatched(report: Line) -> str:
+    requests = report["requests"]
+    missed = requests["missed"] if isinstance(requests, dict) else 0
+    were = "request was" if missed == 1 else "requests were"
+    return f"{missed:,} {were} not on the cassette; --allow-unmatched lets a run end well with such"
+
+
+async def _until_over(player: Player, ends: Ends, signals: Signals) -> Outcome:
     """Until a signal, or the end that ``ends`` describes."""
     over: list[asyncio.Future[Any]] = [asyncio.ensure_future(signals.first())]
     if ends.once:
@@ -107,23 +131,23 @@ async def _until_over(player: Player, ends: Ends, signals: Signals) -> int:
     finally:
         for task in (somebody, *over):
             task.cancel()
-    return Exit.FINE
+    return Outcome()
 
 
 async def _somebody(player: Player, patience_ns: int | None) -> None:
     try:
         await asyncio.wait_for(player.waits.client(), None if patience_ns is None else patience_ns / 1e9)
     except TimeoutError:
-        raise ReplayError(f"no client came within {duration(patience_ns or 0)}") from None
+        raise NobodyCameError(f"no client came within {duration(patience_ns or 0)}") from None
 
 
 async def _beside(
     player: Player, tell: Callable[[Line], None], command: tuple[str, ...], signals: Signals
-) -> int:
+) -> Outcome:
     async with _surroundings(player, tell) as environment:
         child = await Child.start(command, environment)
         try:
-            return await child.code(signals)
+            return command_ended(await child.code(signals))
         finally:
             child.kill()
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from tickdeck.around import Server, surroundings
 from tickdeck.cassette.errors import UsageError
 from tickdeck.child import Child
-from tickdeck.exits import Exit
+from tickdeck.exits import Exit, Outcome, command_ended
 from tickdeck.gateway.variables import addresses
+from tickdeck.record_words import VERDICTS
 from tickdeck.recorder.notices import Lack, Listening, Notice, OtherHost, Report
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.route import open_stream
@@ -21,9 +23,11 @@ from tickdeck.signals import Signals
 from tickdeck.values import parse_address
 
 
-def verdict_of(report: Report) -> int:
+def verdict_of(report: Report) -> Outcome:
     """What a recording comes to that did not fail."""
-    return Exit.DIFFERENT if report.verdict else Exit.FINE
+    if not report.verdict:
+        return Outcome()
+    return Outcome(Exit.DIFFERENT, report.failed_because, VERDICTS[report.verdict])
 
 
 class CommandRun:
@@ -40,8 +44,8 @@ class CommandRun:
         self._recorder = Recorder(options, notify=self._hear)
         asyncio.get_running_loop().set_exception_handler(self._recorder.log.of_loop)
 
-    async def code(self) -> int:
-        """The command's exit code, unless it is 0 and the recording's is not."""
+    async def outcome(self) -> Outcome:
+        """The command's, unless that is fine and the recording's is not."""
         self._signals.on("SIGUSR1", self._recorder.request_keep)
         running = asyncio.ensure_future(self._recorder.run())
         waiting: list[asyncio.Future[Any]] = [running, self._listening]
@@ -52,12 +56,16 @@ class CommandRun:
         try:
             code = await self._beside(self._listening.result(), running)
             self._recorder.keeps_at_end = code != Exit.FINE
+            self._recorder.failed_because = command_ended(code).because
         except UsageError as error:
             self._recorder.fail(error)
         finally:
             self._recorder.request_stop()
             await asyncio.wait([running])
-        return verdict_of(running.result()) if code == Exit.FINE else code
+        if code == Exit.FINE:
+            return verdict_of(running.result())
+        error, ended = running.exception(), command_ended(code)
+        return ended if error is None else replace(ended, sentence=f"{ended.sentence}, and {error}")
 
     def _hear(self, notice: Notice) -> None:
         self._tell(notice)

@@ -128,7 +128,7 @@ def _report(notice: Any) -> str:
         f"refused: {_some(notice.refused)}" if notice.refused else "",
         f"never acknowledged: {_some(notice.unacknowledged)}" if notice.unacknowledged else "",
     ]
-    verdict = f"; {_VERDICTS[notice.verdict]}" if notice.verdict else ""
+    verdict = f"; {VERDICTS[notice.verdict]}" if notice.verdict else ""
     return "\n".join((", ".join(filter(None, parts)) + verdict, *notice.warnings))
 
 
@@ -141,7 +141,7 @@ def _span(seconds: float) -> str:
     return duration(int(seconds * SECOND))
 
 
-_VERDICTS: Final[Mapping[str, str]] = {
+VERDICTS: Final[Mapping[str, str]] = {
     NO_EVENTS: "no events came",
     NO_REQUEST: "the command never reached the recorder: see docs/recording.md, which client is reached how",
 }

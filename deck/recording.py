@@ -11,6 +11,7 @@ from typing import Any, Final
 from tickdeck.cassette.errors import UsageError
 from tickdeck.dialects.markets import DEFAULT_MARKET
 from tickdeck.environment import api_key, known_secrets
+from tickdeck.exits import Outcome
 from tickdeck.jsonlines import JsonLines
 from tickdeck.output import Account
 from tickdeck.record_command import CommandRun, verdict_of
@@ -92,8 +93,8 @@ def _until(text: str | None, market: str) -> int | None:
     return None if text is None else next_time_of_day(text, zone_of(market), now_ns=REAL.wall_ns())
 
 
-def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> int:
-    """Record until a signal, the time that was asked for, the end of the command, or an error; the exit code."""
+def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> Outcome:
+    """Record until a signal, the time that was asked for, the end of the command, or an error."""
     take_turns()
     if as_json:
         lines = JsonLines(Account("the recording goes on").show_json)
@@ -111,10 +112,10 @@ def _tell_line(lines: JsonLines, notice: Notice) -> None:
     lines.tell({"kind": notice.kind, **notice.values()})
 
 
-async def _run(options: Options, tell: Callable[[Notice], None], command: Sequence[str]) -> int:
+async def _run(options: Options, tell: Callable[[Notice], None], command: Sequence[str]) -> Outcome:
     with Signals() as signals:
         if command:
-            return await CommandRun(options, tell, command, signals).code()
+            return await CommandRun(options, tell, command, signals).outcome()
         recorder = Recorder(options, notify=tell)
         asyncio.get_running_loop().set_exception_handler(recorder.log.of_loop)
         signals.on("SIGUSR1", recorder.request_keep)

@@ -14,7 +14,7 @@ from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.places import expand, find, segments_of
 from tickdeck.dialects import find as find_dialect
 from tickdeck.environment import known_secrets
-from tickdeck.exits import Exit
+from tickdeck.exits import FINDINGS, Exit, Outcome
 from tickdeck.jsonlines import JsonLines
 from tickdeck.output import show
 from tickdeck.watch.printable import one_line
@@ -34,7 +34,9 @@ PIECE: Final = 1 << 20
 )
 @click.option("--for-sharing", is_flag=True, help="Refuse vendor data, too.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
-def command(files: tuple[Path, ...], secret_names: tuple[str, ...], for_sharing: bool, as_json: bool) -> int:
+def command(
+    files: tuple[Path, ...], secret_names: tuple[str, ...], for_sharing: bool, as_json: bool
+) -> Outcome:
     """Look through FILE for secrets: known ones, values where a secret stands, tokens shaped like a key.
 
     Known are the values that --secret-env names and those of MASSIVE_API_KEY, POLYGON_API_KEY, APCA_API_KEY_ID
@@ -44,7 +46,7 @@ def command(files: tuple[Path, ...], secret_names: tuple[str, ...], for_sharing:
     known = known_secrets(secret_names)
     paths = [path for file in files for path in expand(file)]
     found = sum([_look_through(path, known, for_sharing=for_sharing, as_json=as_json) for path in paths])
-    return Exit.DIFFERENT if found else Exit.FINE
+    return Outcome(Exit.DIFFERENT, FINDINGS, count(found, "finding")) if found else Outcome()
 
 
 def _look_through(file: Path, known: Sequence[str], *, for_sharing: bool, as_json: bool) -> int:
@@ -61,7 +63,15 @@ def _look_through(file: Path, known: Sequence[str], *, for_sharing: bool, as_jso
         found = _tell(findings, as_json=as_json)
     verdict = f"{cassette.name}: {count(found, 'finding')}; {count(len(known), 'known secret')} looked for"
     if as_json:
-        JsonLines().tell({"kind": "audit", "name": cassette.name, "findings": found, "known": len(known)})
+        JsonLines().tell(
+            {
+                "kind": "audit",
+                "name": cassette.name,
+                "findings": found,
+                "known": len(known),
+                "failed_because": FINDINGS if found else None,
+            }
+        )
     else:
         show(one_line(verdict))
     return found

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from tickdeck.exits import Exit
+from tickdeck.exits import Exit, Outcome
 
 
 @click.command
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the recording here."
 )
-def command(output: Path | None) -> int:
+def command(output: Path | None) -> Outcome:
     """Record, play and compare, with the bundled cassette and a bundled bot, in under half a minute.
 
     The cassette plays the vendor; the bot is recorded through the proxy; the recording is played to the same bot
@@ -26,4 +26,6 @@ def command(output: Path | None) -> int:
     recording = output or Path(tempfile.mkdtemp(prefix="tickdeck-demo-")) / "demo.cassette"
     takes = perform(recording, step)
     show(takes, recording)
-    return Exit.FINE if same(takes) else Exit.DIFFERENT
+    if same(takes):
+        return Outcome()
+    return Outcome(Exit.DIFFERENT, "difference", "the bot did not see the same each time")

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from tickdeck.exits import Exit
+from tickdeck.exits import FINDINGS, Exit, Outcome
 from tickdeck.jsonlines import JsonLines
 from tickdeck.output import say, show
 from tickdeck.watch.printable import one_line
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="One JSON line on stdout.")
-def command(as_json: bool) -> int:
+def command(as_json: bool) -> Outcome:
     """Say what is wrong with this installation: Python, dependencies, extras, the pytest plugin, loopback, files.
 
     The exit code is 1 when something is wrong.
@@ -55,12 +55,18 @@ def command(as_json: bool) -> int:
     wrong = sum(finding.state == WRONG for finding in findings)
     if as_json:
         JsonLines().tell(
-            {"kind": "doctor", "wrong": wrong, "findings": [finding._asdict() for finding in findings]}
+            {
+                "kind": "doctor",
+                "wrong": wrong,
+                "findings": [finding._asdict() for finding in findings],
+                "failed_because": FINDINGS if wrong else None,
+            }
         )
     else:
         show("\n".join(columns([tuple(map(one_line, finding)) for finding in findings], indent="")))
-        say(f"{wrong} wrong" if wrong else "nothing is wrong")
-    return Exit.DIFFERENT if wrong else Exit.FINE
+        if not wrong:
+            say("nothing is wrong")
+    return Outcome(Exit.DIFFERENT, FINDINGS, f"{wrong} wrong") if wrong else Outcome()
 
 
 def _findings() -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import click
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.placing import Chain
+from tickdeck.exits import Outcome
 from tickdeck.mockserver.choices import AtEnd
 from tickdeck.play_flags import play_flags, play_options
 from tickdeck.values import TakesCommand
@@ -25,7 +26,7 @@ from tickdeck.values import TakesCommand
 )
 @play_flags
 @click.pass_obj
-def command(run: tuple[str, ...], /, files: tuple[Path, ...], **flags: Any) -> int:
+def command(run: tuple[str, ...], /, files: tuple[Path, ...], **flags: Any) -> Outcome:
     """Serve FILE as the vendor would: REST and every market's socket, on one port.
 
     Several files, or a pattern in quotes ('monday-*.cassette'), are played as one tape, in the order given.

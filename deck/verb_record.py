@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.exits import Outcome
 from tickdeck.output import say
 from tickdeck.values import TakesCommand, duration, span
 from tickdeck.watch.printable import one_line
@@ -93,7 +94,7 @@ TAKES_IT: Final = (
 @click.option("--metrics", metavar="HOST:PORT", help="Also tell the numbers to Prometheus here.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout.")
 @click.pass_obj
-def command(run: tuple[str, ...], /, **flags: Any) -> int:
+def command(run: tuple[str, ...], /, **flags: Any) -> Outcome:
     """Write a conversation with the vendor onto a cassette.
 
     Without --subscribe or --get it is a proxy: point your bot's base URLs at it. With them it is a client of

@@ -9,7 +9,7 @@ import click
 
 from tickdeck.cassette.files import RecoverReport, recover
 from tickdeck.cassette.recovering import Loss
-from tickdeck.exits import Exit
+from tickdeck.exits import Exit, Outcome
 from tickdeck.jsonlines import JsonLines
 from tickdeck.output import Account
 from tickdeck.watch.printable import one_line
@@ -27,19 +27,32 @@ from tickdeck.words import count, offset, size
     help="The cassette to make.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON line on stdout.")
-def command(file: Path, output: Path, as_json: bool) -> int:
+def command(file: Path, output: Path, as_json: bool) -> Outcome:
     """Write what is sound of FILE to a new, sealed cassette, and say what is lost.
 
     FILE may be a recording that was never sealed (x.cassette finds x.cassette.part), cut short or damaged; it
     is left as it is. When anything is lost the exit code is 3.
     """
     report = recover(file, output)
-    account = Account("the cassette is made")
+    account, outcome = Account("the cassette is made"), _outcome(report)
     if as_json:
-        JsonLines(account.show_json).tell({"kind": "recover", "lossless": report.lossless, **asdict(report)})
+        JsonLines(account.show_json).tell(
+            {
+                "kind": "recover",
+                "lossless": report.lossless,
+                "failed_because": outcome.because,
+                **asdict(report),
+            }
+        )
     else:
         account.show("\n".join(map(one_line, _lines(report))))
-    return Exit.FINE if report.lossless else Exit.BAD_CASSETTE
+    return outcome
+
+
+def _outcome(report: RecoverReport) -> Outcome:
+    if report.lossless:
+        return Outcome()
+    return Outcome(Exit.BAD_CASSETTE, "loss", "something is lost; what was saved is on the new cassette")
 
 
 def _lines(report: RecoverReport) -> list[str]:

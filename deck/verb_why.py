@@ -10,6 +10,7 @@ import click
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette, open_cassettes
 from tickdeck.cassette.placing import Chain
+from tickdeck.exits import Outcome
 
 
 @click.command
@@ -47,7 +48,7 @@ def command(
     match: tuple[str, ...],
     order: str,
     as_json: bool,
-) -> int:
+) -> Outcome:
     """Say why the clients of RUN saw an event of TAPE, or did not: T.AAPL@09:31:05.
 
     RUN is what `tickdeck play TAPE --journal RUN` kept. The time is the event's own, to the digits that are

@@ -220,6 +220,7 @@ class Report(Notice):
     nothing failed (``no events``). ``segments`` are its files, where it has several;
     ``path`` is then a pattern. ``left_out`` are frames that were not wanted. ``sealed`` is false when only the unsealed
     recording could be left. ``redactions`` counts by placeholder and place.
+    ``failed_because`` is why the exit code will not be 0, in a word.
     """
 
     kind: ClassVar[str] = "report"
@@ -239,6 +240,7 @@ class Report(Notice):
     verdict: str = ""
     segments: tuple[str, ...] = ()
     left_out: int = 0
+    failed_because: str | None = None
     flow: Flow = field(default_factory=Flow)
 
     def values(self) -> dict[str, object]:

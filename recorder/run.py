@@ -88,6 +88,8 @@ class Recorder:
         self._recording: Recording | Rotation | None = None
         self._only = Only(options.only, dialect.indexer) if options.only else None
         self._intake: Intake | None = None
+        self.failed_because: str | None = None
+        """What ended the recording from outside, where that is a failure: a word for the report."""
         self.keeps_at_end = True
         """Whether the end of the recording is a reason to keep what a ring holds."""
 
@@ -156,7 +158,7 @@ class Recorder:
                 self._finish(recording, intake, None)
                 raise
             sealed, failure = self._finish(recording, intake, failure)
-            report = self._report(intake, recording, sealed=sealed, failed=failure is not None)
+            report = self._report(intake, recording, sealed=sealed, failure=failure)
             self.notify(report)
             if failure is not None:
                 raise type(failure)(self._redactor.clean_text(str(failure))) from failure
@@ -337,13 +339,14 @@ class Recorder:
         rotation.drop()
 
     def _report(
-        self, intake: Intake, recording: Recording | Rotation, *, sealed: bool, failed: bool
+        self, intake: Intake, recording: Recording | Rotation, *, sealed: bool, failure: TickdeckError | None
     ) -> Report:
         counts = intake.counts
         standing = self._client.standing if self._client is not None else None
         quiet = bool(self._options.subscribe) and (standing is None or not standing.events)
         unreached = self._options.for_command and (self._proxy is None or not self._proxy.asked)
-        verdict = NO_EVENTS if quiet else NO_REQUEST if unreached else ""
+        verdict = "" if failure is not None else NO_EVENTS if quiet else NO_REQUEST if unreached else ""
+        because = verdict.replace(" ", "_") if failure is None else failure.because
         return Report(
             path=recording.pattern if isinstance(recording, Rotation) else os.fspath(self._options.output),
             left_out=0 if self._only is None else self._only.left_out,
@@ -360,7 +363,8 @@ class Recorder:
             unacknowledged=tuple(standing.unacknowledged) if standing else (),
             redactions={name: dict(places) for name, places in self._redactor.redactions.items()},
             warnings=tuple(self._redactor.warnings),
-            verdict="" if failed else verdict,
+            verdict=verdict,
+            failed_because=self.failed_because or because or None,
             flow=flow_of(recording.stats, intake.meters),
         )
 
