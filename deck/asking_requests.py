@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.dialects import find
-from tickdeck.exits import Exit
+from tickdeck.exits import Exit, Outcome
 from tickdeck.jsonlines import JsonLines
 from tickdeck.mockserver.asked import Rules
 from tickdeck.mockserver.ignoring import parse_ignored, parse_matched
@@ -27,8 +27,8 @@ def answer(
     ignore: Sequence[str],
     match: Sequence[str],
     as_json: bool,
-) -> int:
-    """Tell which recording answers a request, or answered it in a run; return the exit code."""
+) -> Outcome:
+    """Tell which recording answers a request, or answered it in a run."""
     run, dialect = None if kept is None else Rundown(kept), find(cassette.header.dialect)
     rules = Rules.of(
         dialect,
@@ -50,7 +50,9 @@ def answer(
             lines.tell({name: _clean(redactor, value) for name, value in line.items()})
         else:
             show(redactor.clean_text(one_line(words.sentence(verdict))))
-    return Exit.FINE if all(verdict.outcome in GOOD for verdict in verdicts) else Exit.DIFFERENT
+    if all(verdict.outcome in GOOD for verdict in verdicts):
+        return Outcome()
+    return Outcome(Exit.DIFFERENT, "unmatched", "no recording answered it, or not each time")
 
 
 def _clean(redactor: Redactor, value: object) -> object:

@@ -64,8 +64,8 @@ class CommandRun:
             await asyncio.wait([running])
         if code == Exit.FINE:
             return verdict_of(running.result())
-        error, ended = running.exception(), command_ended(code)
-        return ended if error is None else replace(ended, sentence=f"{ended.sentence}, and {error}")
+        problem, ended = running.exception(), command_ended(code)
+        return ended if problem is None else replace(ended, sentence=f"{ended.sentence}, and {problem}")
 
     def _hear(self, notice: Notice) -> None:
         self._tell(notice)
