@@ -15,7 +15,10 @@ caller may want them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+Result = TypeVar("Result")
 
 
 class TickdeckError(Exception):
@@ -69,3 +72,19 @@ class UsageError(TickdeckError):
     """The caller's input: an option, an argument, an existing output."""
 
     because = "usage"
+
+
+def said_by_us(excinfo: object) -> bool:
+    """As ``__tracebackhide__`` of a module: pytest shows none of its frames where the error is a sentence of ours."""
+    return isinstance(getattr(excinfo, "value", None), TickdeckError | AssertionError)
+
+
+def without_internals(work: Callable[[], Result]) -> Result:
+    """What comes of it. An error of ours begins here: whoever reads it need not see where it was found."""
+    try:
+        return work()
+    except TickdeckError as error:
+        raise error.with_traceback(None) from error.__cause__
+
+
+__tracebackhide__ = said_by_us

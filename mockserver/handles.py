@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from typing import Any, Final, Self, TypeVar
 
-from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.errors import TickdeckError, UsageError, said_by_us, without_internals
 from tickdeck.gateway.identity import client_context
 from tickdeck.mockserver.controls import Controls, WaitTimeoutError
 from tickdeck.mockserver.happenings import (
@@ -38,6 +38,7 @@ LOOK_EVERY_S: Final = 0.005
 """How often the predicate of `wait_until` is asked."""
 
 TEST_KEY: Final = "test"
+__tracebackhide__ = said_by_us
 
 Result = TypeVar("Result")
 
@@ -269,7 +270,7 @@ class Market(ABC):
         return self._player.controls
 
     def _ask(self, work: Callable[[], Result]) -> Result:
-        return self._in_loop(work) if self._player.running else work()
+        return self._in_loop(work) if self._player.running else without_internals(work)
 
     def _tell(self, work: Callable[[], Result]) -> Result:
         self._need_running()
@@ -349,7 +350,10 @@ class AsyncMarket(Market):
 
     async def _wait(self, what: str, timeout: float, *, channel: str | None = None, n: int = 1) -> None:
         self._need_running()
-        await self._controls.wait(what, channel=channel, n=n, timeout=timeout)
+        try:
+            await self._controls.wait(what, channel=channel, n=n, timeout=timeout)
+        except TickdeckError as error:
+            raise error.with_traceback(None) from error.__cause__
         self._set_time()
 
     def _in_loop(self, work: Callable[[], Result]) -> Result:
@@ -357,7 +361,7 @@ class AsyncMarket(Market):
             raise UsageError(
                 "a handle of async with was used outside its event loop; use with instead, for a plain one"
             )
-        return work()
+        return without_internals(work)
 
 
 class _InItsThread(Market):
@@ -379,7 +383,7 @@ class _InItsThread(Market):
 
     def _result_of(self, future: Future[Result]) -> Result:
         try:
-            return future.result()
+            return without_internals(future.result)
         except CancelledError:
             raise UsageError(STOPPED) from None
         except BaseException:
@@ -410,6 +414,8 @@ class AwaitedMarket(_InItsThread, AsyncMarket):
         future = self._submit(work)
         try:
             return await asyncio.wrap_future(future)
+        except TickdeckError as error:
+            raise error.with_traceback(None) from error.__cause__
         except asyncio.CancelledError:
             if future.cancelled() and not _is_cancelled():
                 raise UsageError(STOPPED) from None

@@ -11,6 +11,7 @@ from tickdeck.mockserver.asked import Asked
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.targets import decode_pairs, segments
 
+__tracebackhide__ = said_by_us
 _SHOWN: Final = 20
 """Of a long list, so many are shown by a failed claim."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.errors import TickdeckError, UsageError, said_by_us, without_internals
 from tickdeck.cassette.files import open_cassettes
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
@@ -26,6 +26,7 @@ from tickdeck.mockserver.loops import new_loop_of
 from tickdeck.mockserver.options import OptionWords, options_of
 from tickdeck.mockserver.server import Player
 
+__tracebackhide__ = said_by_us
 __all__ = ["AsyncMarket", "MockServer", "PlainMarket", "WaitTimeoutError"]
 
 
@@ -48,16 +49,16 @@ class MockServer:
     ) -> None:
         self._given = cassette
         self._order = chain_of(chain)
-        self._options = options_of(**options)
+        self._options = without_internals(lambda: options_of(**options))
         self._plain: _Thread | None = None
         self._player: Player | None = None
         self._resources = ExitStack()
 
     def __enter__(self) -> PlainMarket:
         self._refuse_a_second()
-        self._plain = _Thread(self._make_player())
+        self._plain = _Thread(without_internals(self._make_player))
         try:
-            return self._plain.start()
+            return without_internals(self._plain.start)
         except BaseException:
             self._plain = None
             self._resources.close()
@@ -73,13 +74,15 @@ class MockServer:
 
     async def __aenter__(self) -> AsyncMarket:
         self._refuse_a_second()
-        self._player = self._make_player()
+        self._player = without_internals(self._make_player)
         try:
             await self._player.start()
-        except BaseException:
+        except BaseException as error:
             await self._player.stop()
             self._player = None
             self._resources.close()
+            if isinstance(error, TickdeckError):
+                raise error.with_traceback(None) from error.__cause__
             raise
         return AsyncMarket(self._player, asyncio.get_running_loop())
 

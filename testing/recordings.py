@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from tickdeck.cassette.errors import TickdeckError, UsageError
+from tickdeck.cassette.errors import TickdeckError, UsageError, said_by_us
 from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.reader import Cassette
@@ -31,6 +31,7 @@ from tickdeck.watch.realtime import REAL
 
 LOOK_EVERY_S: Final = 0.02
 MOST_SHOWN: Final = 5
+__tracebackhide__ = said_by_us
 
 
 class RecordingMarket:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tickdeck.cassette.errors import UsageError
+from tickdeck.cassette.errors import UsageError, said_by_us
 from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.records import (
     TEXT,
@@ -42,6 +42,7 @@ _OFFSET: Final = re.compile(r"\+(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT_NS: Final = {"ms": 1_000_000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 
 Event = Mapping[str, object]
+__tracebackhide__ = said_by_us
 
 
 class Tape:
