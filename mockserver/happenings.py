@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tickdeck.cassette.errors import said_by_us
 from tickdeck.dialects.subscriptions import Subscriptions
 from tickdeck.mockserver.asked import Asked
 from tickdeck.mockserver.journal import Entry
