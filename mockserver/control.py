@@ -17,6 +17,7 @@ from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.mockserver import routes
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.controls import Controls, WaitTimeoutError
+from tickdeck.mockserver.httprules import invite
 from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.routes import Route
 from tickdeck.mockserver.steering import NotNowError
@@ -139,6 +140,7 @@ async def _body_of(request: web.BaseRequest, clock: Clock) -> bytes | Refused:
     if (request.content_length or 0) > LONGEST_BODY:
         return too_long
     body = bytearray()
+    invite(request)
     try:
         async with clock.within(BODY_SECONDS * SECOND):
             async for chunk in request.content.iter_any():

@@ -8,7 +8,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
 
 from tickdeck.mockserver.deflating import Agreement
-from tickdeck.watch.handshakes import without_unknown_subprotocols
+from tickdeck.watch.handshakes import has_key, without_unknown_subprotocols
 
 VERSION: Final = "13"
 """Of the protocol: RFC 6455."""
@@ -45,4 +45,6 @@ def refusal_of(request: web.BaseRequest) -> web.Response | None:
         return web.Response(status=426, headers=headers)
     if request.method != hdrs.METH_GET or request.version < HttpVersion11:
         return web.Response(status=400, text="a WebSocket begins with a GET of HTTP/1.1")
+    if not has_key(request):
+        return web.Response(status=400, text="the Sec-WebSocket-Key is not sixteen bytes in base64")
     return None

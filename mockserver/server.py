@@ -26,6 +26,7 @@ from tickdeck.mockserver.clock import Turn
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.handshakes import refusal_of
+from tickdeck.mockserver.httprules import authority, bad_request, host_of, refusal_of_host
 from tickdeck.mockserver.journal import Journal, Scratch
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting, stop_listening
@@ -216,8 +217,7 @@ class Player:
     @property
     def feed(self) -> str:
         """``127.0.0.1:PORT``, the official client's ``feed`` argument."""
-        host = self.options.host
-        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        return authority(self.options.host, self._port)
 
     @property
     def failure(self) -> TickdeckError | None:
@@ -244,6 +244,8 @@ class Player:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.stage.secrets.learn(url=request.raw_path, headers=request.raw_headers)
+        if (bad := refusal_of_host(request)) is not None:
+            return bad
         if self._control is not None and is_control(request.path):
             return await self._control.answer(request)
         await self.controls.admitted()
@@ -256,7 +258,10 @@ class Player:
                 return await connection.serve(request)
             finally:
                 self.stage.gone(connection)
-        return await self._answer(request)
+        try:
+            return await self._answer(request)
+        except web.RequestPayloadError:
+            return bad_request("the body is not what its Content-Encoding or Transfer-Encoding says")
 
     def _own_origin(self, host: str | None) -> str:
         """This server's origin as a client spells it; one that was led here asked for https."""
@@ -265,7 +270,7 @@ class Player:
         return f"http{self._s}://{host or self.feed}"
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        own, started_ns = self._own_origin(request.host), self.stage.clock.now_ns()
+        own, started_ns = self._own_origin(host_of(request)), self.stage.clock.now_ns()
         response = await self.desk.answer(request, own=own)
         if self.stage.keeper is not None:
             url, headers = own + request.raw_path, request.raw_headers

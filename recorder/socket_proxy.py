@@ -21,7 +21,7 @@ from tickdeck.recorder.rest_proxy import RestProxy, exchange_of, unreachable
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.unfinished import overhear
 from tickdeck.recorder.upstream import Upgrade, UpgradeRefused, Upstream
-from tickdeck.watch.handshakes import without_unknown_subprotocols
+from tickdeck.watch.handshakes import has_key, without_unknown_subprotocols
 
 
 class SocketProxy:
@@ -64,7 +64,7 @@ class SocketProxy:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One connection, from its handshake to its end."""
-        if not _socket(()).can_prepare(request):
+        if not has_key(request) or not _socket(()).can_prepare(request):
             return web.Response(status=400, text="this is no WebSocket handshake that RFC 6455 allows\n")
         started_ns = self._clock.now_ns()
         origin = self._upstream.ways.ws_for(request.headers.get("Host"))

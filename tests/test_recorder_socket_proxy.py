@@ -352,6 +352,19 @@ async def test_a_redirected_upgrade_is_given_as_it_came_and_not_followed() -> No
     assert dict(kept.response_headers)[b"Location"] == b"http://127.0.0.1:9/stocks"
 
 
+@pytest.mark.parametrize("key", [b"\xff\xff", b"short"])
+async def test_a_websocket_key_that_is_none_is_refused_before_the_service_is_asked(key: bytes) -> None:
+    async with recorder("ws://127.0.0.1:9") as desk:
+        reader, writer = await asyncio.open_connection(*desk.url.removeprefix("ws://").split(":"))
+        writer.write(
+            b"GET /stocks HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+        )
+        assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_an_upstream_that_is_not_there_is_said_in_one_sentence_and_the_recorder_stays_up() -> None:
     async with recorder("ws://127.0.0.1:9") as desk:
         for _ in range(2):

@@ -1,0 +1,52 @@
+"""What HTTP wants of a server whatever it is asked: RFC 9110 and RFC 9112."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aiohttp import HttpVersion11, hdrs, web
+
+_HOST: Final = re.compile(r"(?:[\w.~%\-]+|\[[\w.:~%\-]+\])(?::(?P<port>\d{0,5}))?", re.ASCII)
+"""A name or an address, and maybe a port: none of it means anything in JSON or in a header field."""
+
+_HIGHEST_PORT: Final = 65535
+_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def refusal_of_host(request: web.BaseRequest) -> web.Response | None:
+    """What answers a Host field that names no host (RFC 9112 3.2); none, or an empty one, is let be."""
+    host = request.headers.get(hdrs.HOST, "")
+    return bad_request("the Host field names no host") if host and not _is_host(host) else None
+
+
+def host_of(request: web.BaseRequest) -> str | None:
+    """The host that the client asked, as it spells it; where it says none, the address that it found."""
+    if host := request.headers.get(hdrs.HOST):
+        return host
+    name = request.transport.get_extra_info("sockname") if request.transport else None
+    return authority(*name[:2]) if name else None
+
+
+def authority(host: str, port: int) -> str:
+    """``host:port`` as a URL has it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def invite(request: web.BaseRequest) -> None:
+    """Tell a client to go on that waits for it before it sends the body (RFC 9110 10.1.1)."""
+    waits = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+    if waits and request.body_exists and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(_GO_ON)
+
+
+def bad_request(sentence: str) -> web.Response:
+    """A refusal after which nothing more can be read on the connection."""
+    response = web.Response(status=400, text=f"{sentence}\n")
+    response.force_close()
+    return response
+
+
+def _is_host(text: str) -> bool:
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found["port"] or 0) <= _HIGHEST_PORT
