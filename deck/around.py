@@ -10,7 +10,7 @@ from typing import Final, ParamSpec
 
 from tickdeck.gateway.detour import Detour, can_detour
 from tickdeck.gateway.front import Elsewhere
-from tickdeck.gateway.variables import through_proxy
+from tickdeck.gateway.variables import through_proxy, unproxied
 
 NOT_CAUGHT: Final = (
     "only a command that reads TICKDECK_HTTP and its like is heard; pip install 'tickdeck[tls]' also catches "
@@ -53,7 +53,7 @@ async def surroundings(
     ``elsewhere`` is its way to hosts that are not ours, if there is one. ``tell_host`` hears of each such
     host once, and whether it was let through; ``tell_lack`` what cannot be done here.
     """
-    ours = {**os.environ, **server.variables}
+    ours = {**os.environ, **server.variables, **unproxied(os.environ, server.host)}
     if not can_detour():
         tell_lack(NOT_CAUGHT)
         yield ours

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.gateway.variables import addresses
+from tickdeck.gateway.variables import addresses, unproxied
 from tickdeck.testing.recordings import RecordRun
 from tickdeck.testing.runs import PlayRun
 from tickdeck.testing.settings import Meant, Mode, Settings, meant, old_stem_of, settings_of, stem_of
@@ -90,10 +90,11 @@ def _as_before(missing: Path, name: str) -> str:
 
 
 def variables_of(market: Any) -> dict[str, str]:
-    """What known clients read: where the market is, a key, and whom to trust."""
+    """What known clients read: where the market is, that no proxy leads there, a key, and whom to trust."""
     found = {
         **addresses(http=market.http_url, ws=market.ws_url, feed=market.feed),
         **dict.fromkeys(KEY_VARIABLES, market.key),
+        **unproxied(os.environ, market.feed.rpartition(":")[0].strip("[]")),
     }
     if market.ca_file is not None:
         trusted = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")

@@ -245,7 +245,9 @@ def test_without_the_extra_a_command_runs_and_it_is_said_what_is_not_caught(vend
         "import importlib.util as util\nfind = util.find_spec\n"
         "util.find_spec = lambda name, package=None: None if name == 'trustme' else find(name, package)\n"
     )
-    script = "import os; print('HTTPS_PROXY' in os.environ, 'TICKDECK_HTTP' in os.environ)"
+    script = (
+        "import os; print('HTTPS_PROXY' in os.environ, 'TICKDECK_HTTP' in os.environ, os.environ['NO_PROXY'])"
+    )
     done = record(vendor, tmp_path / "x.cassette", *python(script), PYTHONPATH=str(hidden))
-    assert done.stdout.split() == ["False", "True"]
+    assert done.stdout.split() == ["False", "True", "127.0.0.1,localhost,::1"]
     assert "pip install 'tickdeck[tls]'" in done.stderr

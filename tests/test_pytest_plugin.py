@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tickdeck.gateway.variables import PROXIES
 from tickdeck.mockserver.harness import MockServer
 from tickdeck.testing.runs import PlayRun
 from tickdeck.testing.settings import settings_of
@@ -450,6 +451,34 @@ def test_it(market, market_env):
 def test_after():
     assert "TICKDECK_HTTP" not in os.environ
 """
+    ).assert_outcomes(passed=2)
+
+
+def test_a_proxy_of_the_surroundings_gets_nothing_that_a_bot_says(
+    suite: Callable[..., pytest.RunResult],
+) -> None:
+    proxies = {spelled: "http://127.0.0.1:9" for name in PROXIES for spelled in (name, name.lower())}
+    suite(
+        """
+import os
+
+import requests
+from websockets.sync.client import connect
+
+@pytest.mark.cassette("dip.cassette")
+def test_it(market, market_env):
+    headers = {"Authorization": f"Bearer {market.key}"}
+    url = f"{os.environ['TICKDECK_HTTP']}/v1/marketstatus/now"
+    assert requests.get(url, headers=headers, timeout=10).json() == {"market": "open"}
+    with connect(os.environ["POLYGON_WS_URL"]) as socket:
+        assert "Connected" in socket.recv(10)
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "db.internal,127.0.0.1,localhost,::1"
+
+def test_after():
+    assert os.environ["NO_PROXY"] == "db.internal"
+    assert "no_proxy" not in os.environ
+""",
+        env={**proxies, "NO_PROXY": "db.internal"},
     ).assert_outcomes(passed=2)
 
 
