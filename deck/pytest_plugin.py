@@ -124,7 +124,7 @@ def _forget(folder: Path | None) -> None:
 
 @pytest.fixture
 def market_env(market: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The variables that known clients read, set to this market: addresses, no proxy, an API key, a CA where there is one."""
+    """The variables that known clients read, set to this market: addresses, no proxy, a key, a CA if it has one."""
     from tickdeck.testing.suite import variables_of
 
     variables = variables_of(market)
