@@ -9,6 +9,7 @@ import click
 
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver import moments
+from tickdeck.mockserver.options import unbracketed
 
 _HIGHEST_PORT: Final = 65535
 
@@ -23,10 +24,12 @@ def parse_duration(text: str) -> int:
 
 def parse_address(text: str) -> tuple[str, int]:
     """``127.0.0.1:8421``, ``[::1]:8421``, ``:0``, ``8421``: host and port. `UsageError` for anything else."""
-    host, _colon, port = text.rpartition(":")
-    if not port.isdecimal() or int(port) > _HIGHEST_PORT or (":" in host and not host.startswith("[")):
-        raise UsageError(f"{text!r} is no address; write 127.0.0.1:8421")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    written, _colon, port = text.rpartition(":")
+    host = unbracketed(written)
+    is_host = host != written or not any(sign in host for sign in ":[]")
+    if not port.isdecimal() or int(port) > _HIGHEST_PORT or not is_host:
+        raise UsageError(f"{text!r} is no address; write 127.0.0.1:8421 or [::1]:8421")
+    return host or "127.0.0.1", int(port)
 
 
 def next_time_of_day(text: str, zone: tzinfo, *, now_ns: int) -> int:

@@ -164,7 +164,7 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
         max_connections=_at_least_one("max connections", words.get("max_connections")),
         slow_client=_choice(SlowClient, "slow client", words.get("slow_client", "wait")),
         feed=words.get("feed"),
-        host=words.get("host", "127.0.0.1"),
+        host=unbracketed(words.get("host", "127.0.0.1")),
         port=words.get("port", 0),
         auth_timeout_ns=_nanoseconds("auth timeout", words.get("auth_timeout", 10)),
         tls=words.get("tls", False),
@@ -177,6 +177,12 @@ def options_of(**words: Unpack[OptionWords]) -> PlayOptions:
     )
     _refuse_nonsense(options)
     return options
+
+
+def unbracketed(host: str) -> str:
+    """An IPv6 address without the brackets that it has in a URL; any other text as it is."""
+    inside = host[1:-1]
+    return inside if host == f"[{inside}]" and ":" in inside else host
 
 
 def _refuse_nonsense(options: PlayOptions) -> None:

@@ -52,7 +52,10 @@ def test_an_address_is_a_host_and_a_port(text, address):
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "::1:8421", "127.0.0.1:65536", "127.0.0.1:-1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "localhost", "::1:8421", "127.0.0.1:65536", "127.0.0.1:-1", "[::1:0", "::1]:0", "[]:0", "[a]:0"],
+)
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(UsageError, match="is no address"):
         parse_address(text)

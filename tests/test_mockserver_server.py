@@ -378,6 +378,22 @@ def test_both_loopback_addresses_are_served_where_the_machine_has_them(tape: Cas
         assert fetch(f"http://[::1]:{market.port}/v2/a?limit=2&apiKey=k")[0] == 200
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_stand_in_brackets(host: str, tape: Cassette) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with MockServer(tape, host=host) as market:
+        assert market.http_url == f"http://[::1]:{market.port}"
+        assert market.feed == f"[::1]:{market.port}"
+        assert fetch(f"{market.http_url}/v2/a?limit=2&apiKey=k")[0] == 200
+        with client(market):
+            pass
+        with urlopen(f"{market.http_url}/__tickdeck/state", timeout=10) as state:
+            assert state.status == 200
+
+
 async def test_the_async_handle_is_awaited(tape: Cassette) -> None:
     async with MockServer(tape, speed="max", start_on="connect") as market:
         with pytest.raises(WaitTimeoutError, match="no client"):
