@@ -680,7 +680,7 @@ class Clients(RuleBasedStateMachine):
     def position(self, line: ModelLine | None) -> int:
         if line is None or line.start_ns is None:
             return -1
-        return min((self.stage.now_ns - line.start_ns) * 3 // 2, FRAMES[-1][0])
+        return min((self.stage.now_ns - line.start_ns) * 3 // 2, FRAMES[-1][0] - self.zero_ns)
 
     @rule(target=strangers)
     def connect(self) -> Client:
