@@ -17,7 +17,7 @@ from tickdeck.gateway.variables import addresses
 from tickdeck.record_words import VERDICTS
 from tickdeck.recorder.notices import Lack, Listening, Notice, OtherHost, Report
 from tickdeck.recorder.options import Options
-from tickdeck.recorder.route import open_stream
+from tickdeck.recorder.route import stream_for_others
 from tickdeck.recorder.run import Recorder
 from tickdeck.signals import Signals
 from tickdeck.values import parse_address
@@ -91,7 +91,7 @@ class CommandRun:
     def _surroundings(self, listening: Listening) -> AbstractAsyncContextManager[dict[str, str]]:
         host, port = parse_address(listening.feed)
         variables = addresses(http=listening.http, ws=listening.ws, feed=listening.feed)
-        straight = partial(open_stream, secure=False, trust_env=self._options.trust_env)
+        straight = partial(stream_for_others, trust_env=self._options.trust_env)
         return surroundings(
             Server(self._recorder.by_name, host, port, variables),
             elsewhere=None if self._options.strict_hosts else straight,

@@ -16,6 +16,7 @@ from tickdeck.recorder.inflow import GOING_AWAY, End
 from tickdeck.recorder.line import Line
 from tickdeck.recorder.notices import Lost, Notify, Outage, TrackEnded, TrackStarted, Trouble
 from tickdeck.recorder.rest_client import words_of
+from tickdeck.recorder.route import advice
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.talk import Patience, Standing, Talk
 from tickdeck.recorder.unfinished import Unfinished
@@ -94,7 +95,8 @@ class SocketClient:
         except RecordingError as error:
             return str(error)
         except TimeoutError:
-            return f"could not reach {self._wanted.origin}: no answer in time"
+            unused = advice(self._wanted.origin, trust_env=self._wanted.trust_env)
+            return f"could not reach {self._wanted.origin}: no answer in time{unused}"
         try:
             return await self._over(dialled)
         finally:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from tickdeck.recorder.framing import Framing
+from tickdeck.recorder.route import tunnel
 
 
 class Watched(ResponseHandler):
@@ -25,6 +27,8 @@ class Watched(ResponseHandler):
         super().__init__(loop)
         self.framing: Framing | None = None
         self.answer: Answer | None = None
+        self.tunnel: asyncio.StreamWriter | None = None
+        """What it goes through; as a stray object it would close the connection."""
 
     def set_response_params(self, *, skip_payload: bool = False, **others: Any) -> None:
         """See `aiohttp.client_proto.ResponseHandler`: an answer is waited for."""
@@ -87,3 +91,18 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._factory = partial(Watched, loop=self._loop)  # type: ignore[assignment]  # makes a kind of what it made
+
+    async def _create_proxy_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> tuple[asyncio.BaseTransport, ResponseHandler]:
+        """See `aiohttp.TCPConnector`, which asks for a plain socket as for a page; RFC 6455 4.1 wants a tunnel."""
+        if req.url.scheme != "ws" or req.proxy is None:
+            return await super()._create_proxy_connection(req, traces, timeout)
+        async with asyncio.timeout(timeout.sock_connect):
+            _, writer = await tunnel(urlsplit(str(req.proxy)), req.url.host or "", req.url.port or 80)
+        protocol = self._factory()
+        if isinstance(protocol, Watched):
+            protocol.tunnel = writer
+        writer.transport.set_protocol(protocol)
+        protocol.connection_made(writer.transport)
+        return writer.transport, protocol

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Final, TypeAlias
 
 import aiohttp
+from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -22,6 +23,7 @@ from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.connection import Answer, Connector
 from tickdeck.recorder.forwarding import without
 from tickdeck.recorder.line import MAX_MESSAGE, Line
+from tickdeck.recorder.route import ProxyError, advice, proxy_for
 from tickdeck.recorder.unfinished import FrameHeaders, overhear
 from tickdeck.recorder.ways import Ways
 
@@ -155,6 +157,12 @@ class _Patient(aiohttp.ClientRequest):
         if waiting is not None:
             self.loop.call_later(_GO_ON_AFTER_S, _go_on, waiting)
 
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """See `aiohttp.ClientRequest`: once there is a tunnel, a plain socket's request is as without a proxy."""
+        if self.url.scheme == "ws":
+            self.update_proxy(None, None, None)
+        return await super().send(conn)
+
 
 def _go_on(waiting: asyncio.Future[bool]) -> None:
     if not waiting.done():
@@ -179,7 +187,6 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_AUTO,
-            trust_env=self._trust_env,
             request_class=_Patient,
             response_class=Answer,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN_S),
@@ -231,13 +238,14 @@ class Upstream:
                 response = await self._session.request(
                     method,
                     url,
+                    proxy=self._proxy_for(url),
                     headers=fields,
                     data=body or None,
                     chunked=True if chunked and body else None,
                     allow_redirects=False,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise RecordingError(f"could not reach {url.origin()}: {why(error)}") from error
+            raise self._unreachable(url, error) from error
         return Incoming(response, self._cuttable, self._clock)
 
     async def upgrade(
@@ -265,6 +273,7 @@ class Upstream:
             async with self._cuttable():
                 socket = await session.ws_connect(
                     url,
+                    proxy=self._proxy_for(url),
                     headers=_fields(without(headers, (b"host", b"sec-websocket-protocol"))),
                     protocols=protocols,
                     autoping=False,
@@ -275,12 +284,24 @@ class Upstream:
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             await session.close()
-            raise RecordingError(f"could not reach {url.origin()}: {why(error)}") from error
+            raise self._unreachable(url, error) from error
         except BaseException:
             await session.close()
             raise
         response, following = seen[0]
         return Upgrade(socket, response, session, following)
+
+    def _proxy_for(self, url: URL) -> URL | None:
+        """The library looks for one itself, but not for one that is named for another scheme, or for all."""
+        if not self._trust_env:
+            return None
+        proxy = proxy_for(url.scheme, url.host or "", url.port or 0)
+        return None if proxy is None else URL(proxy.geturl())
+
+    def _unreachable(self, url: URL, error: BaseException) -> RecordingError:
+        origin = str(url.origin())
+        unused = advice(origin, trust_env=self._trust_env)
+        return RecordingError(f"could not reach {origin}: {why(error)}{unused}")
 
 
 def _overheard(response: aiohttp.ClientResponse) -> FrameHeaders | None:
@@ -306,6 +327,16 @@ def why(error: BaseException) -> str:
             return "the host name is not known"
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             return "its certificate is not trusted"
+        case aiohttp.ClientOSError(__cause__=ProxyError() as cause):
+            return why(cause)
+        case ProxyError(__cause__=OSError() as cause):
+            return f"{error}: {why(cause)}"
+        case ProxyError():
+            return str(error)
+        case aiohttp.ClientProxyConnectionError():
+            return f"the proxy cannot be reached: {why(error.os_error)}"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answered {error.status} {error.message}"
         case aiohttp.ClientConnectorError():
             return why(error.os_error)
         case aiohttp.ServerDisconnectedError():

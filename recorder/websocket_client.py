@@ -26,7 +26,7 @@ from tickdeck.cassette.records import HeaderPairs
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.inflow import NO_CODE
 from tickdeck.recorder.line import MAX_MESSAGE, Line
-from tickdeck.recorder.route import open_stream
+from tickdeck.recorder.route import advice, open_stream
 from tickdeck.recorder.unfinished import FrameHeaders
 from tickdeck.recorder.upstream import Response, UpgradeRefused, why
 
@@ -181,7 +181,9 @@ async def dial(url: str, *, headers: HeaderPairs, clock: Clock, trust_env: bool 
     try:
         stream = await open_stream(place.host, place.port, secure=place.secure, trust_env=trust_env)
     except (OSError, ValueError) as error:
-        raise RecordingError(f"could not reach {origin}: {why(error)}") from error
+        raise RecordingError(
+            f"could not reach {origin}: {why(error)}{advice(origin, trust_env=trust_env)}"
+        ) from error
     dialled = Dialled(protocol, *stream)
     try:
         await dialled.shake_hands(headers)
@@ -190,7 +192,9 @@ async def dial(url: str, *, headers: HeaderPairs, clock: Clock, trust_env: bool 
         raise UpgradeRefused(_answer(refusal.response, clock.now_ns())) from refusal
     except (OSError, WebSocketException) as error:
         await dialled.release()
-        raise RecordingError(f"could not reach {origin}: {_why_not(error)}") from error
+        raise RecordingError(
+            f"could not reach {origin}: {_why_not(error)}{advice(origin, trust_env=trust_env)}"
+        ) from error
     except BaseException:
         stream[1].transport.abort()
         raise
