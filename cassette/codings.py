@@ -26,6 +26,9 @@ _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _ZSTD_WINDOW: Final = {int(zstd.DecompressionParameter.window_log_max): 27}
 _STEP: Final = 1 << 16
 
+KNOWN: Final = frozenset(("gzip", "deflate", "zstd", "br"))
+"""The codings that are opened."""
+
 _ALIASES: Final = {"x-gzip": "gzip"}
 
 

@@ -17,7 +17,7 @@ from tickdeck.cassette.errors import TickdeckError, UsageError
 from tickdeck.mockserver import routes
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.controls import Controls, WaitTimeoutError
-from tickdeck.mockserver.httprules import invite
+from tickdeck.mockserver.httprules import invite, plain_body
 from tickdeck.mockserver.options import SECOND
 from tickdeck.mockserver.routes import Route
 from tickdeck.mockserver.steering import NotNowError
@@ -147,8 +147,9 @@ async def _body_of(request: web.BaseRequest, clock: Clock) -> bytes | Refused:
                 body += chunk
                 if len(body) > LONGEST_BODY:
                     return too_long
+        plain = plain_body(request.raw_headers, bytes(body))
     except web.RequestPayloadError:
         return Refused(400, "the body cannot be unpacked")
     except TimeoutError:
         return Refused(408, f"the body did not come within {BODY_SECONDS} s")
-    return bytes(body)
+    return too_long if len(plain) > LONGEST_BODY else plain

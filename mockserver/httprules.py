@@ -7,11 +7,22 @@ from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from tickdeck.cassette.bodies import coding_of
+from tickdeck.cassette.codings import KNOWN, opened, readable
+from tickdeck.cassette.records import HeaderPairs
+
+LARGEST_BODY: Final = 8 << 20
+"""Bytes of a request body, also when it is opened: a recording holds no larger one."""
+
 _HOST: Final = re.compile(r"(?:[\w.~%\-]+|\[[\w.:~%\-]+\])(?::(?P<port>\d{0,5}))?", re.ASCII)
 """A name or an address, and maybe a port: none of it means anything in JSON or in a header field."""
 
 _HIGHEST_PORT: Final = 65535
 _GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class ContentCodingError(web.RequestPayloadError):
+    """A body is not what its Content-Encoding says, or larger than `LARGEST_BODY` when it is opened."""
 
 
 def refusal_of_host(request: web.BaseRequest) -> web.Response | None:
@@ -38,6 +49,22 @@ def invite(request: web.BaseRequest) -> None:
     waits = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
     if waits and request.body_exists and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(_GO_ON)
+
+
+def plain_body(headers: HeaderPairs, body: bytes) -> bytes:
+    """A body without its coding, as one of a recording; `ContentCodingError` where it cannot be had.
+
+    One under a coding that nobody here knows stays as it is.
+    """
+    codings = coding_of(headers, body)
+    if not body or not codings or not KNOWN.issuperset(codings):
+        return body
+    if any(name.lower() == b"content-encoding" for name, _ in headers):
+        plain = opened(body, codings, limit=LARGEST_BODY)
+        if plain is None:
+            raise ContentCodingError
+        return plain
+    return readable(body, codings, limit=LARGEST_BODY) or body
 
 
 def bad_request(sentence: str) -> web.Response:

@@ -17,10 +17,16 @@ from aiohttp import web
 from tickdeck.cassette.errors import UsageError
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.handler import Handler
+from tickdeck.mockserver.httprules import LARGEST_BODY
 from tickdeck.mockserver.lingering import Lingering
 from tickdeck.mockserver.secure import SecureHandler
 
-_HANDLING: Final[dict[str, Any]] = {"access_log": None, "max_line_size": 65536, "max_field_size": 65536}
+_HANDLING: Final[dict[str, Any]] = {
+    "access_log": None,
+    "max_line_size": 65536,
+    "max_field_size": 65536,
+    "auto_decompress": False,
+}
 
 
 class Listening(web.Server):
@@ -36,7 +42,7 @@ class Listening(web.Server):
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._handling = {**_HANDLING, "logger": log}
-        super().__init__(handler, **self._handling)
+        super().__init__(handler, request_factory=_request, **self._handling)
         self.lingering = Lingering(clock)
         self._context = context
         self._shaking_hands: set[SecureHandler] = set()
@@ -137,3 +143,9 @@ def is_hung_up(descriptor: int) -> bool:
     look = select.poll()
     look.register(descriptor, select.POLLRDHUP)
     return bool(look.poll(0))
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """As aiohttp makes one, but with a body as large as a cassette holds."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)

@@ -13,7 +13,7 @@ from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.delivery import Delivery, response_of
-from tickdeck.mockserver.httprules import invite
+from tickdeck.mockserver.httprules import invite, plain_body
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
 from tickdeck.mockserver.playhead import Mode
@@ -69,7 +69,8 @@ class RestDesk:
         if body:
             self._stage.secrets.learn(url=request.raw_path, headers=request.raw_headers, body=body)
         self.asked += 1
-        asked = Asked.of(request.method, request.raw_path, headers=request.raw_headers, body=body)
+        plain = plain_body(request.raw_headers, body)
+        asked = Asked.of(request.method, request.raw_path, headers=request.raw_headers, body=plain)
         self._look_for_secrets(request, asked)
         key = self._stage.dialect.key_of(request.query.items(), request.raw_headers)
         if key is None or not self._stage.keys.accepts(key):

@@ -26,7 +26,13 @@ from tickdeck.mockserver.clock import Turn
 from tickdeck.mockserver.control import ControlDesk
 from tickdeck.mockserver.controls import Controls
 from tickdeck.mockserver.handshakes import refusal_of
-from tickdeck.mockserver.httprules import authority, bad_request, host_of, refusal_of_host
+from tickdeck.mockserver.httprules import (
+    ContentCodingError,
+    authority,
+    bad_request,
+    host_of,
+    refusal_of_host,
+)
 from tickdeck.mockserver.journal import Journal, Scratch
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.listening import Listening, bind, stop_accepting, stop_listening
@@ -260,8 +266,10 @@ class Player:
                 self.stage.gone(connection)
         try:
             return await self._answer(request)
-        except web.RequestPayloadError:
-            return bad_request("the body is not what its Content-Encoding or Transfer-Encoding says")
+        except web.RequestPayloadError as error:
+            if isinstance(error, ContentCodingError):  # any other one was counted by aiohttp's parser
+                self.log.add(error)
+            return bad_request("the body is not what its fields say, or larger than 8 MiB when it is opened")
 
     def _own_origin(self, host: str | None) -> str:
         """This server's origin as a client spells it; one that was led here asked for https."""

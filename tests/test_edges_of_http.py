@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import brotli
 import pytest
 
 from tickdeck.cassette.reader import Cassette
@@ -83,14 +84,33 @@ def is_served(market: PlainMarket) -> bool:
         (b"br", b'{"a":1}'),
         (b"zstd", b'{"a":1}'),
         (b"gzip", gzip.compress(b'{"a":1}') + b"rubbish"),
+        (b"gzip", gzip.compress(b'{"a":1}')[:-4]),
+        (b"br", brotli.compress(b'{"a":1}')[:-1]),
+        (b"br", b"hello"),
+        (b"gzip, br", gzip.compress(b'{"a":1}')),
+        (b"gzip", gzip.compress(bytes(9 << 20))),
     ],
-    ids=["gzip", "deflate", "br", "zstd", "more behind the gzip"],
-)
+    ids=[
+        "gzip", "deflate", "br", "zstd", "more behind the gzip", "gzip breaks off", "br breaks off",
+        "br that never begins", "one of two codings", "more than fits",
+    ],
+)  # fmt: skip
 def test_a_body_that_is_not_what_its_coding_says_is_a_bad_request(
     coding: bytes, body: bytes, market: PlainMarket
 ) -> None:
     assert said_to(market, posted(coding, body))[0] == 400
     assert is_served(market)
+    assert market.report()["rejected"] == {"refused a request: its body is not what its fields say": 1}
+
+
+def test_a_body_of_megabytes_is_compared_too(make: Make) -> None:
+    sent = b'{"a":"%s"}' % (b"x" * (3 << 20))
+    recorded = Interaction(0, 0, 0, 0, 0, "POST", f"{ORIGIN}/o", 200, request_body=sent, body=b"ok")
+    first = b"POST /o HTTP/1.1"
+    with MockServer(make([recorded])) as market:
+        for body, answered in ((sent, 200), (sent.replace(b"x", b"y", 1), 404)):
+            head = head_of(b"Host: h", b"Content-Length: %d" % len(body), first=first)
+            assert said_to(market, head + body)[0] == answered
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,25 @@ def test_bodies_are_compared_without_their_coding(
         assert ask(market, "/v1/o", method="POST", fields=fields, body=close(b'{"a":2}'))[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("coding", "sent"),
+    [
+        ("x-gzip", gzip.compress(b'{"a": 1}')),
+        ("gzip, br", brotli.compress(gzip.compress(b'{"a": 1}'))),
+        ("", gzip.compress(b'{"a": 1}')),
+        ("", gzip.compress(b'{"a": 1}')[:-3]),
+        ("", b"\x1f\x8b\x08 no gzip"),
+        ("unheard-of", b"whatever it is"),
+    ],
+    ids=["x-gzip", "two", "unsaid", "unsaid and broken off", "only its first bytes", "unknown"],
+)
+def test_a_request_that_is_made_again_byte_by_byte_is_answered(make: Make, coding: str, sent: bytes) -> None:
+    fields = {"Content-Encoding": coding} if coding else {}
+    tape = make([answer(0, "/v1/o", b"ok", method="POST", asked=fields, sent=sent)])
+    with MockServer(tape) as market:
+        assert ask(market, "/v1/o", method="POST", fields=fields, body=sent) == (200, b"ok")
+
+
 def test_json_and_csv_parts_and_conditions_each_get_their_own(make: Make) -> None:
     vary = {"Vary": "Accept"}
     tape = make(

@@ -1,6 +1,7 @@
 """A key that a client shows to a player is in nothing that is printed, returned or kept."""
 
 import contextlib
+import gzip
 import json
 import socket
 import struct
@@ -53,6 +54,17 @@ async def test_a_bearer_token_is_hidden_wherever_else_the_request_has_it(target,
     assert len(told[0]) == 1
     assert [each for each in told if KEY in str(each)] == []
     assert KEY not in caplog.text.partition("tickdeck")[2]
+
+
+async def test_a_secret_in_a_compressed_body_is_hidden_wherever_else_the_request_has_it(tape):
+    body = gzip.compress(json.dumps({"apiKey": KEY}).encode())
+    fields = {"Authorization": "Bearer other", "Content-Encoding": "gzip"}
+    async with MockServer(tape) as market, aiohttp.ClientSession() as session:
+        url = f"{market.http_url}/v3/{KEY}/trades"
+        async with session.post(url, data=body, headers=fields) as answer:
+            assert answer.status == 404
+            told = [market.misses(), market.report(), list(market.journal), await answer.text()]
+    assert [each for each in told if KEY in str(each)] == []
 
 
 async def test_what_is_told_line_by_line_and_kept_on_disk_has_no_key(tape, tmp_path):
