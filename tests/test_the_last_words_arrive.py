@@ -221,7 +221,7 @@ def test_a_server_that_is_reset_or_stops_waits_for_who_reads_and_still_speaks(
 def test_an_answer_is_read_by_who_still_sends_a_body_that_nobody_wanted(
     tape: Cassette, head: bytes, status: bytes
 ) -> None:
-    body = bytes(2 << 20)
+    body = bytes(9 << 20)
     with MockServer(tape) as market, socket.create_connection(("127.0.0.1", market.port), 20) as client:
         client.sendall(head % len(body))
         with client.makefile("rb") as file:
