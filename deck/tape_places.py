@@ -5,8 +5,7 @@ from __future__ import annotations
 from tickdeck.cassette.hearing import zero_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.dialects import find
-from tickdeck.mockserver.moments import parse_moment, position_of
-from tickdeck.words import zone_of
+from tickdeck.mockserver.moments import parse_moment, position_of, zone_for
 
 
 def offset_of(cassette: Readable, what: str, text: str) -> int:
@@ -14,9 +13,10 @@ def offset_of(cassette: Readable, what: str, text: str) -> int:
     survey = cassette.survey
     zero_ns = zero_of(survey)
     markets = [track.market for track in survey.tracks.values()]
+    dialect, moment = find(cassette.header.dialect), parse_moment(what, text)
     position_ns = position_of(
-        parse_moment(what, text),
-        zone=zone_of(markets[0] if markets else find(cassette.header.dialect).default_market),
+        moment,
+        zone=zone_for(moment, dialect.zone_of(markets[0] if markets else dialect.default_market)),
         zero_wall_ns=cassette.wall_ns(zero_ns),
         end_wall_ns=cassette.wall_ns(max(survey.last_offset_ns or 0, zero_ns)),
         position_at=lambda wall_ns: cassette.offset_of(wall_ns) - zero_ns,

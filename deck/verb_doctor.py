@@ -47,7 +47,8 @@ class Finding(NamedTuple):
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="One JSON line on stdout.")
 def command(as_json: bool) -> Outcome:
-    """Say what is wrong with this installation: Python, dependencies, extras, the pytest plugin, loopback, files.
+    """Say what is wrong with this installation: Python, dependencies, extras, the pytest plugin, loopback, time
+    zones, files.
 
     The exit code is 1 when something is wrong.
     """
@@ -76,6 +77,7 @@ def _findings() -> Iterator[Finding]:
     yield from _imports()
     yield _plugin()
     yield from _loopback()
+    yield _zones()
     yield _files()
 
 
@@ -181,6 +183,21 @@ def _loopback() -> Iterator[Finding]:
             yield Finding(state, "loopback", f"cannot listen on {address}: {error.strerror}")
 
 
+def _zones() -> Finding:
+    """Whether the times of day of the exchanges can be known."""
+    from tickdeck.cassette.errors import UsageError
+    from tickdeck.dialects.markets import MARKETS, zone_of
+    from tickdeck.dialects.zones import zone_named
+
+    names = sorted({zone_of(market) for market in MARKETS})
+    try:
+        for name in names:
+            zone_named(name)
+    except UsageError as error:
+        return Finding(WRONG, "time zones", str(error))
+    return Finding(FINE, "time zones", ", ".join(names))
+
+
 def _files() -> Finding:
     """Whether a cassette can be made where temporary files go."""
     from tickdeck.cassette.errors import TickdeckError
@@ -189,7 +206,9 @@ def _files() -> Finding:
     folder = tempfile.gettempdir()
     try:
         with tempfile.TemporaryDirectory() as made:
-            tape().at("09:30:00").send({"ev": "T", "sym": "AAPL"}).write(Path(made) / "x.cassette")
+            tape("crypto").at("09:30:00").send({"ev": "XT", "pair": "BTC-USD"}).write(
+                Path(made) / "x.cassette"
+            )
     except (OSError, TickdeckError) as error:
         return Finding(WRONG, "files", f"no cassette can be made in {folder}: {error}")
     return Finding(FINE, "files", f"cassettes can be made in {folder}")

@@ -47,20 +47,20 @@ def offset(ns: int) -> str:
 
 
 def zone_of(market: str) -> tzinfo:
-    """The zone a market's day is told in; UTC where this machine has no zone database."""
-    import zoneinfo
-
+    """The zone of a market's times of day; `UsageError` where this machine has no data of it."""
     from tickdeck.dialects import markets
+    from tickdeck.dialects.zones import zone_named
 
-    try:
-        return zoneinfo.ZoneInfo(markets.zone_of(market))
-    except zoneinfo.ZoneInfoNotFoundError:
-        return UTC
+    return zone_named(markets.zone_of(market))
 
 
 def market_time(wall_ns: int, market: str) -> str:
-    """``2020-01-02 09:30:00.250 EST``: nanoseconds since 1970 as the market's wall clock shows them."""
-    moment = datetime.fromtimestamp(wall_ns // SECOND, tz=UTC).astimezone(zone_of(market))
+    """``2020-01-02 09:30:00.250 EST``: nanoseconds since 1970 by the market's wall clock; by UTC without zone data."""
+    from tickdeck.dialects import markets
+    from tickdeck.dialects.zones import zone_to_show
+
+    zone = zone_to_show(markets.zone_of(market))
+    moment = datetime.fromtimestamp(wall_ns // SECOND, tz=UTC).astimezone(zone)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{wall_ns % SECOND // 1_000_000:03d} {moment:%Z}"
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias, assert_never
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.zones import zone_named
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {
@@ -100,6 +101,11 @@ def _nanoseconds(fraction: str | None) -> int:
 def _ns_since_1970(instant: datetime) -> int:
     since = instant - _EPOCH
     return (since.days * 86_400 + since.seconds) * 10**9
+
+
+def zone_for(moment: Moment, name: str) -> tzinfo:
+    """The zone of this name where the moment is a time of day; no other moment needs the data of a zone."""
+    return zone_named(name) if isinstance(moment, TimeOfDay) else UTC
 
 
 def position_of(

@@ -12,8 +12,8 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from tickdeck import dialects
 from tickdeck.cassette.chunks import Chunk
@@ -23,6 +23,7 @@ from tickdeck.dialects.channels import topic_of
 from tickdeck.dialects.conversation import Conversation, Keys
 from tickdeck.dialects.effects import Misstep
 from tickdeck.dialects.subscriptions import Subscriptions
+from tickdeck.dialects.zones import zone_named
 from tickdeck.mockserver.account import Sums
 from tickdeck.mockserver.ahead import Ahead
 from tickdeck.mockserver.clock import Clock
@@ -31,7 +32,7 @@ from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.keeping import Keeper
 from tickdeck.mockserver.lastsent import Trail, trail_of
 from tickdeck.mockserver.lingering import Delivery
-from tickdeck.mockserver.moments import Moment, position_of
+from tickdeck.mockserver.moments import Moment, position_of, zone_for
 from tickdeck.mockserver.options import SECOND, PlayOptions
 from tickdeck.mockserver.playhead import Speed
 from tickdeck.mockserver.recordedwords import words_of
@@ -124,11 +125,11 @@ class Stage:
 
     def place(self, moment: Moment, *, market: str | None = None) -> int:
         """The position of a moment; times of day are those of a market's exchange, by default the first one's."""
-        zone = self.zone if market is None else ZoneInfo(self.dialect.zone_of(market))
+        zone_name = self.zone_name if market is None else self.dialect.zone_of(market)
         zero_ns = self.tapes.zero_ns
         return position_of(
             moment,
-            zone=zone,
+            zone=zone_for(moment, zone_name),
             zero_wall_ns=self.cassette.wall_ns(zero_ns),
             end_wall_ns=self.cassette.wall_ns(zero_ns + max(self.tapes.recorded_end_ns, 0)),
             position_at=lambda wall_ns: self.cassette.offset_of(wall_ns) - zero_ns,
@@ -141,9 +142,14 @@ class Stage:
         return wall_ns if mover is None else wall_ns + mover.shift.ms * 1_000_000
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> tzinfo:
         """The exchange zone of the first market that was recorded."""
-        return ZoneInfo(self.dialect.zone_of((*self.tapes.recorded, self.dialect.default_market)[0]))
+        return zone_named(self.zone_name)
+
+    @property
+    def zone_name(self) -> str:
+        """Its IANA name."""
+        return self.dialect.zone_of((*self.tapes.recorded, self.dialect.default_market)[0])
 
     def _chunk(self, number: int) -> Chunk:
         """A chunk, moved in time once that is known; asked for in a thread, too."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.dialects.zones import zone_to_show
 from tickdeck.mockserver.lingering import STOP_LONGEST_NS, STOP_SILENT_NS
 from tickdeck.mockserver.listening import Listening
 from tickdeck.mockserver.options import MILLISECOND, SECOND
@@ -160,7 +161,9 @@ class Waits:
             position_ns = timeline.position(now_ns)
             name = f"timeline {timeline.number} " if len(started) > 1 else ""
             paused = ", paused" if timeline.head.paused else ""
-            at = exchange_time(self._stage.market_ns(max(position_ns, 0)), self._stage.zone)
+            at = exchange_time(
+                self._stage.market_ns(max(position_ns, 0)), zone_to_show(self._stage.zone_name)
+            )
             places.append(f"{name}at {at} (+{max(position_ns, 0) / SECOND:g} s{paused})")
         return f", {', '.join(places)}" if places else ""
 

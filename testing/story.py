@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from tickdeck.cassette.errors import FormatError
 from tickdeck.cassette.readable import Readable
 from tickdeck.dialects import find
+from tickdeck.dialects.zones import zone_to_show
 from tickdeck.mockserver.handles import Market
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.lastsent import Sent
@@ -51,7 +51,7 @@ class Story:
         self._market = market
         self._dialect = find(cassette.header.dialect)
         markets = [track.market for track in cassette.survey.tracks.values()]
-        self._zone = ZoneInfo(self._dialect.zone_of(markets[0] if markets else "stocks"))
+        self._zone = zone_to_show(self._dialect.zone_of(markets[0] if markets else "stocks"))
         self._sent: dict[int, list[Sent]] = {}
 
     def lines(self) -> Iterator[str]:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from tickdeck.cassette.errors import UsageError, said_by_us
 from tickdeck.cassette.making import make_cassette
@@ -31,6 +30,7 @@ from tickdeck.cassette.records import (
 )
 from tickdeck.dialects import find
 from tickdeck.dialects.markets import DEFAULT_MARKET
+from tickdeck.dialects.zones import zone_named
 
 SECOND_NS: Final = 1_000_000_000
 DAY: Final = "2020-01-02"
@@ -53,7 +53,7 @@ class Tape:
         dialect = find("polygon")
         if market not in dialect.markets:
             raise UsageError(f"there is no market {market!r}; there are {', '.join(dialect.markets)}")
-        self._zone = ZoneInfo(dialect.zone_of(market))
+        self._zone = zone_named(dialect.zone_of(market))
         self._http = dialect.upstream_http
         try:
             self._day = date.fromisoformat(day)
