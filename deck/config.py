@@ -12,6 +12,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from reprlib import repr as short
 from typing import TypeGuard
 
 import click
@@ -25,7 +26,7 @@ def defaults(verb: str, command: click.Command, *, known_verbs: Collection[str])
     _refuse_strangers(where, "a verb", table, known_verbs)
     section = table.get(verb, {})
     if not _is_table(section):
-        raise UsageError(f"{where}: {verb} is {section!r}; it should be a table of flags")
+        raise UsageError(f"{where}: {verb} is {short(section)}; it should be a table of flags")
     options = {
         flag.removeprefix("--"): option
         for option in command.params
@@ -46,15 +47,17 @@ def _table(folder: Path) -> tuple[str, Mapping[str, object]]:
     tool = _read(shared).get("tool", {})
     table = tool.get("tickdeck", {}) if _is_table(tool) else {}
     if not _is_table(table):
-        raise UsageError(f"pyproject.toml: tool.tickdeck is {table!r}; it should be a table of verbs")
+        raise UsageError(f"pyproject.toml: tool.tickdeck is {short(table)}; it should be a table of verbs")
     return shared.name, table
 
 
 def _read(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise UsageError(f"{path.name}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+    except RecursionError:
+        raise UsageError(f"{path.name}: its values are nested too deep; verbs are tables of flags") from None
 
 
 def _refuse_strangers(where: str, what: str, found: Collection[str], known: Collection[str]) -> None:
@@ -71,11 +74,19 @@ def _value(where: str, key: str, value: object, option: click.Option) -> object:
             raise UsageError(f"{where}: {key} wants a value, not {str(value).lower()}")
         return value
     if option.multiple:
-        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    wanted = "true or false" if option.is_flag else "one value"
-    if option.is_flag or isinstance(value, list | dict):
-        raise UsageError(f"{where}: {key} is {value!r}; it should be {wanted}")
-    return str(value)
+        return [_text(where, key, item) for item in (value if isinstance(value, list) else [value])]
+    if option.is_flag:
+        raise UsageError(f"{where}: {key} is {short(value)}; it should be true or false")
+    return _text(where, key, value)
+
+
+def _text(where: str, key: str, value: object) -> str:
+    if isinstance(value, list | dict):
+        raise UsageError(f"{where}: {key} is {short(value)}; it should be one value")
+    try:
+        return str(value)
+    except ValueError:
+        raise UsageError(f"{where}: {key} is a number of too many digits") from None
 
 
 def _is_table(value: object) -> TypeGuard[Mapping[str, object]]:

@@ -65,7 +65,15 @@ def test_an_empty_folder_has_no_defaults(folder):
         ("[play]\nonce = 1\n", "it should be true or false"),
         ("[play]\nstart-on = true\n", "start-on wants a value"),
         ("[play]\nstart-on = [1, 2]\n", "it should be one value"),
+        ("[play]\nreject-key = [[1], 2]\n", "it should be one value"),
         ("[play\n", "tickdeck.toml: expected"),
+        (f"play = {'1' * 5000}\n", "tickdeck.toml: exceeds the limit"),
+        (f"[play]\nstart-on = 0x{'f' * 5000}\n", "start-on is a number of too many digits"),
+        (f"play = {'[' * 10_000}{']' * 10_000}\n", "tickdeck.toml: its values are nested too deep"),
+        (f"play = {'{a=' * 10_000}1{'}' * 10_000}\n", "tickdeck.toml: its values are nested too deep"),
+        (f"play = {'[' * 300}{']' * 300}\n", "it should be a table of flags"),
+        (f"[play]\n{'.'.join(['once'] * 20_000)} = 1\n", "it should be true or false"),
+        (f"[play]\nreject-key = {'[' * 300}{']' * 300}\n", "it should be one value"),
     ],
 )
 def test_a_mistake_is_named(folder, text, sentence):
@@ -76,3 +84,9 @@ def test_a_mistake_is_named(folder, text, sentence):
 def test_a_tool_entry_that_is_no_table_is_named(folder):
     with pytest.raises(UsageError, match="it should be a table of verbs"):
         read(folder, "[tool]\ntickdeck = 1\n", "pyproject.toml")
+
+
+def test_a_deep_value_in_pyproject_is_named_as_well(folder):
+    text = f"[tool.tickdeck.play]\nstart-on = {'[' * 10_000}{']' * 10_000}\n"
+    with pytest.raises(UsageError, match=r"pyproject\.toml: its values are nested too deep"):
+        read(folder, text, "pyproject.toml")
