@@ -41,6 +41,9 @@ LONGEST_NAME: Final = 256
 # In an address of its own a value ends only where the next begins; within a text, also where the address does.
 _IN_ADDRESS: Final = re.compile(rb"[^&#]*")
 _IN_TEXT: Final = re.compile(rb"(?:[^&#\"'<>\\\s]|\\+/|\\+u00(?!2[02367]|3[cCeE])[0-9a-fA-F]{2})*")
+_ONE_FORM: Final = re.compile(rb"(?![\s\xef\xbb\xbf]*[{\[\"<])[^\r\n]*\s*\Z")
+"""One line that is no JSON and no XML: a value in it ends at the next parameter, not at a quote."""
+
 _IN_COMPONENT: Final = re.compile(rb"(?:(?!%(?:25)*2[36])[^&#\"'<>\\\s])*")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SPACE: Final = rb"(?:\s|\\+[nrt])*"
@@ -299,8 +302,8 @@ def unescaped(raw: bytes, times: int = 1) -> str:
 
 
 def form_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
-    """The values of these fields in a form (``a=1&b=2``)."""
-    spots = parameter_spots(text, names, is_address=True)
+    """The values of these fields in a form (``a=1&b=2``); in JSON, XML or parts, those in the addresses there."""
+    spots = parameter_spots(text, names, is_address=_ONE_FORM.match(text) is not None)
     return [spot._replace(place=spot.place.replace("query", place, 1)) for spot in spots]
 
 

@@ -55,6 +55,27 @@ def test_a_secret_is_one_as_a_part_of_a_multipart_body(name: str, quote: str, mo
     assert sent == (parts % "REDACTED-1").encode()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '{"url":"https://x/?token=%s"}',
+        ' ["a", "token=%s"]',
+        '"token=%s"',
+        "<a href='/?token=%s'>x</a>",
+        '--b\r\nContent-Disposition: form-data; name="u"\r\n\r\nhttps://x/?token=%s\r\n--b--\r\n',
+    ],
+)
+def test_an_address_in_a_body_loses_its_secret_and_nothing_else(sent: str) -> None:
+    clean = cleaned(asked(f"https://a/{LONG}", sent=(sent % LONG).encode()))
+    assert clean.request_body.decode() == sent % "REDACTED-1"
+    assert LONG not in clean.url
+
+
+def test_a_secret_of_a_form_ends_at_the_next_field() -> None:
+    sent = b'a=1&token=se"sa me&b=2\n'
+    assert cleaned(asked(sent=sent)).request_body == b"a=1&token=REDACTED-1&b=2\n"
+
+
 def test_a_part_of_another_name_stays() -> None:
     sent = b'--b\r\nContent-Disposition: form-data; name="filename_key_x"\r\n\r\nkeep\r\n--b--\r\n'
     assert Redactor(PLACES).clean(asked(sent=sent)).request_body == sent
