@@ -43,12 +43,13 @@ PARAMETERS: Final = frozenset(
         "published_utc",
         "last_updated",
         "date",
+        "as_of",
         "session_end_date",
     )
 )
 """Parameters that hold a moment, on any path; also with a comparison behind them (``timestamp.gte``)."""
 
-_COMPARISONS: Final = frozenset(("gt", "gte", "lt", "lte"))
+_COMPARISONS: Final = frozenset(("gt", "gte", "lt", "lte", "any_of"))
 _OLD_AGGREGATES: Final = ("", "v1", "historic", "agg", _ANY, _ANY)
 _RANGE: Final = frozenset(("from", "to"))
 """Elsewhere these are currencies."""
@@ -59,7 +60,7 @@ def moved_request(path: Sequence[str], query: Pairs, shift: Shift) -> tuple[tupl
     moved_path = next((_at_places(path, each, shift) for each in PATHS if _fits(path, each)), tuple(path))
     names = PARAMETERS | _RANGE if _fits(path, _OLD_AGGREGATES) else PARAMETERS
     return moved_path, tuple(
-        (name, _moved(value, shift) if _is_named(name, names) else value) for name, value in query
+        (name, _all_moved(value, shift) if _is_named(name, names) else value) for name, value in query
     )
 
 
@@ -78,6 +79,11 @@ def _at_places(path: Sequence[str], pattern: Sequence[str], shift: Shift) -> tup
 def _is_named(name: str, names: frozenset[str]) -> bool:
     stem, _, comparison = name.partition(".")
     return stem in names and (not comparison or comparison in _COMPARISONS)
+
+
+def _all_moved(text: str, shift: Shift) -> str:
+    """Moments with commas between them: ``date.any_of`` may have several."""
+    return ",".join(_moved(part, shift) for part in text.split(","))
 
 
 def _moved(text: str, shift: Shift) -> str:

@@ -34,13 +34,21 @@ def canonical(body: bytes, content_type: bytes, *, secrets: frozenset[str], igno
         return body
     if _JSON.match(content_type) or _BRACKET.match(body):
         try:
-            return _pruned(json.loads(body, parse_int=Decimal, parse_float=Decimal), secrets, ignored)
+            return _pruned(_parsed(body), secrets, ignored)
         except (ValueError, ArithmeticError, RecursionError):
             pass  # no JSON, or none that can be read: its bytes are what there is
     if _FORM.match(content_type):
         return _form(body, secrets, ignored)
     boundary = _BOUNDARY.match(content_type)
-    return body.replace(boundary[1] or boundary[2], b"boundary") if boundary else body
+    return body.replace(b"--" + (boundary[1] or boundary[2]), b"--boundary") if boundary else body
+
+
+class _Members(tuple[tuple[str, object], ...]):
+    """Those of a JSON object in their order: of one name there may be several, and readers differ on which counts."""
+
+
+def _parsed(body: bytes) -> object:
+    return json.loads(body, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=_Members)
 
 
 def _form(body: bytes, secrets: frozenset[str], ignored: Paths) -> Canonical:
@@ -55,10 +63,10 @@ def _is_named(name: str, ignored: Paths) -> bool:
 
 def _pruned(value: object, secrets: frozenset[str], ignored: Paths) -> Canonical:
     """A parsed JSON value, of which ``ignored`` are the paths that go on from here."""
-    if isinstance(value, dict):
+    if isinstance(value, _Members):
         members = (
             (name, _pruned(member, secrets, _beyond(name, ignored)))
-            for name, member in value.items()
+            for name, member in value
             if not _is_left_out(name, ignored) and not (isinstance(member, str) and singular(name) in secrets)
         )
         return ("object", *sorted(members, key=lambda member: member[0]))

@@ -113,7 +113,8 @@ def _other_question(fact: str, nearest: Variants, asked: RequestKey) -> Miss:
     if not text_fits(recorded.bound, asked.bound):
         said.append(told(recorded.bound, asked.bound))
     only_surplus = differs.surplus and not differs.lacking and len(said) == 1
-    names = dict.fromkeys(name for name, _ in differs.surplus) if only_surplus else ()
+    names = dict.fromkeys(name for name, _ in differs.surplus) if only_surplus else {}
+    names = {} if "" in names else names  # no rule can be written for a parameter without a name
     return Miss(
         f"{fact}; nearest: the same {'path' if said[0] else 'request'} {' and '.join(filter(None, said))}",
         nearest.first,

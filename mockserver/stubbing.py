@@ -78,7 +78,11 @@ def _is_whole(value: object) -> bool:
 def _fields(given: object) -> HeaderPairs:
     if not isinstance(given, Mapping):
         raise UsageError(f"headers is a mapping of names to texts, not {given!r}")
-    return tuple(_field(name, value) for name, value in given.items())
+    return tuple(
+        _field(name, value)
+        for name, value in given.items()
+        if not (isinstance(name, str) and name.lower() in _NOT_SERVED)
+    )
 
 
 def _field(name: object, value: object) -> tuple[bytes, bytes]:

@@ -40,7 +40,8 @@ class _Over(NamedTuple):
 class Stubs:
     """Answers by method and path. One that names a query answers that query, one without answers any other.
 
-    ``rules`` say what of a query takes no part, as for recordings.
+    A stub for GET answers a HEAD, too, where none is for HEAD. ``rules`` say what of a query takes no part, as for
+    recordings.
     """
 
     def __init__(self, rules: Rules | None = None) -> None:
@@ -77,7 +78,8 @@ class Stubs:
         if not self._stubs:
             return None
         key = self._rules.key(asked)
-        for over in (_Over(key.method, key.path, key.query), _Over(key.method, key.path, None)):
+        methods = ("HEAD", "GET") if key.method == "HEAD" else (key.method,)
+        for over in (_Over(method, key.path, query) for method in methods for query in (key.query, None)):
             stub = self._stubs.get(over)
             if stub is not None and (stub.times is None or self._given[over] < stub.times):
                 self._given[over] += 1
@@ -97,6 +99,5 @@ class Stubs:
             )
         target, times = hit["target"], hit["times"]
         key: RequestKey = self._rules.key(Asked.of(hit["method"], target))
-        is_any = not key.query and not target.endswith("?")
-        over = _Over(key.method, key.path, None if is_any else key.query)
+        over = _Over(key.method, key.path, key.query if "?" in target else None)
         return over, None if times is None else int(times)

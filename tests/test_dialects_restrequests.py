@@ -55,6 +55,14 @@ def moved(target: str, shift: Shift = WEEK) -> str:
         ),
         ("/v3/quotes/AAPL?timestamp=1577975400000.0", "/v3/quotes/AAPL?timestamp=1578580200000.0"),
         (
+            "/v3/reference/options/contracts?as_of=2020-01-02&expiration_date.gte=2020-01-03",
+            "/v3/reference/options/contracts?as_of=2020-01-09&expiration_date.gte=2020-01-03",
+        ),
+        (
+            "/stocks/v1/short-volume?date.any_of=2020-01-02,2020-01-03&ticker=A",
+            "/stocks/v1/short-volume?date.any_of=2020-01-09,2020-01-10&ticker=A",
+        ),
+        (
             "/v2/reference/news?published_utc.gte=2020-01-02",
             "/v2/reference/news?published_utc.gte=2020-01-09",
         ),

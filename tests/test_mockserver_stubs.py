@@ -117,6 +117,24 @@ def test_a_stub_without_a_query_answers_any_and_one_with_a_query_that_one() -> N
     ]
 
 
+@pytest.mark.parametrize("query", ["apiKey=k", "", "_=1"])
+def test_a_stub_with_a_query_of_which_nothing_takes_part_answers_the_request_without_parameters(
+    query: str,
+) -> None:
+    rules = Rules(secret_parameters=RULES.secret_parameters, ignored=parse_ignored(["query:_"]))
+    stubs = stubs_of({f"GET /a?{query}": b""}, rules=rules)
+    assert [found(stubs, f"GET /a{asked}") is not None for asked in ("", "?apikey=z&_=2", "?limit=1")] == [
+        True, True, False
+    ]  # fmt: skip
+
+
+def test_a_head_is_answered_by_the_stub_of_its_get_where_none_is_for_it() -> None:
+    stubs = stubs_of({"GET /a": b"get", "GET /b": b"get", "HEAD /b": b"head", "POST /c": b""})
+    assert [each and each.body for each in (found(stubs, f"HEAD /{path}") for path in "abc")] == [
+        b"get", b"head", None
+    ]  # fmt: skip
+
+
 def test_what_is_ignored_of_a_query_takes_no_part_for_stubs_either() -> None:
     stubs = stubs_of({"GET /a?limit=1": b""}, rules=Rules(ignored=parse_ignored(["query:_"])))
     assert found(stubs, "GET /a?limit=1&_=77") is not None
@@ -143,6 +161,10 @@ def test_a_stub_can_be_given_a_number_of_times(stubs: dict[str, object]) -> None
         (
             {"status": 429, "headers": {"Retry-After": 1, "X-A": "b"}, "times": 3},
             Stub(b"", 429, (JSON, (b"Retry-After", b"1"), (b"X-A", b"b")), 3),
+        ),
+        (
+            {"headers": {"Content-Length": 99, "Transfer-Encoding": "chunked", "X-A": "b"}},
+            Stub(b"", 200, (JSON, (b"X-A", b"b"))),
         ),
         (
             {"headers": {"content-type": "text/csv"}, "body": "a"},
