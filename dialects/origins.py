@@ -2,75 +2,179 @@
 
 A `next_url` is absolute. Some clients follow it verbatim, with their key: past the
 recorder, or from an offline test to the real service. So what a client is given
-names our address wherever it named the upstream's; the cassette keeps the
-upstream's. An origin is replaced only where it is the whole origin of an address:
-`https://api.polygon.io.evil/`, `https://api.polygon.io:8443/` and
-`https://api.polygon.io@evil/` are other places. JSON may escape slashes; the
-spelling is kept. An upstream WebSocket origin becomes our WebSocket origin.
+names our address wherever it named the service; the cassette keeps the service's.
+Recorder and player go by the same rule, which is all in here: which origins count,
+in which fields and bodies, in which spellings.
+
+An origin is replaced only where it is the whole origin of an address:
+`https://api.massive.com.evil/`, `https://api.massive.com:8443/` and
+`https://api.massive.com@evil/` are other places. The scheme does not make another
+place, and neither do the ports 80 and 443: a client that went there would take its
+key to the same host. But a WebSocket's origin is none of REST's, and the other way
+round, for the same word may stand before the domain of a web page. JSON may escape
+the colon, the slashes and the host; the spelling of colon and slashes is kept.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-_ADDRESS: Final = re.compile(
-    rb":(?P<slashes>(?:/|\\/|\\u002[fF]){2})"
-    rb"(?=(?P<authority>[\w.\-:\[\]%\x80-\xff]+)(?![!$&'()*+,;=~\w.:%\-]{0,256}@))"
+from tickdeck.cassette.records import HeaderPairs
+
+DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
+"""Fields that are wrong once a body is changed."""
+
+_FIELDS: Final = frozenset((b"location", b"content-location", b"link", b"refresh"))
+"""Fields in which a client finds an address to follow."""
+
+_TEXT: Final = re.compile(rb"text/|[^;]*(?:json|xml|csv|javascript|x-www-form-urlencoded)", re.IGNORECASE)
+_PARTIAL: Final = 206
+
+_HOST_ESCAPE: Final = (
+    rb"\\u(?:00(?:2[5DdEe]|3[0-9Aa]|[46][1-9A-Fa-f]|5[0-9AaBbDdFf]|7[0-9Aa]|[89A-Fa-f][0-9A-Fa-f])"
+    rb"|(?!00)[0-9A-Fa-f]{4})"
 )
-"""From the colon on: a pattern that begins with a letter looks ten times as long at a page of numbers."""
+_USER_ESCAPE: Final = rb"\\u00(?:2[14-9A-Ea-e]|3[0-9ABDabd]|[567][0-9A-Fa-f]|4[1-9A-Fa-f])"
+_AUTHORITY: Final = (
+    rb"(?=(?P<authority>(?:[\w.\-:\[\]%\x80-\xff]++|" + _HOST_ESCAPE + rb")++)"
+    rb"(?!(?:[!$&'()*+,;=~\w.:%\-]++|" + _USER_ESCAPE + rb")*+(?:@|\\u0040)))"
+)
+"""All possessive: what cannot match is not read twice."""
 
-_SCHEME: Final = re.compile(rb"(?<![A-Za-z0-9+.\-])(?:https?|wss?)\Z", re.IGNORECASE)
+_PLAIN: Final = re.compile(rb"(?P<slashes>//)" + _AUTHORITY)
+_ESCAPED: Final = re.compile(rb"(?P<slashes>(?:/|\\/|\\u002[fF]){2})" + _AUTHORITY)
+"""From the slashes on: a pattern that begins with a letter or a colon looks far longer at a page of numbers."""
+
+_SCHEME: Final = re.compile(
+    rb"(?:(?<![A-Za-z0-9+.\-])|(?<=\\[bfnrt])|(?<=\\u00[01][0-9a-f])|(?<=\\u002[0-9acf])|(?<=\\u003[a-f])"
+    rb"|(?<=\\u(?!00)[0-9a-f]{4}))(?P<scheme>https?|wss?)(?P<colon>:|\\u003a)\Z",
+    re.IGNORECASE,
+)
+_REACH: Final = len(rb"\u000ahttps\u003a")
+"""How far before the slashes that has to look."""
+
+_RELATIVE: Final = re.compile(rb"(?:\A|[\s<='\"])\Z")
+"""What stands before an address without a scheme, in a field."""
+
+_PATH: Final = re.compile(rb"[/?#]|\\(?:/|u002[fF]|u003[fF]|u0023)")
+"""What shows that a dot or a colon before it belongs to the address, and does not end a sentence."""
+
+_ESCAPE: Final = re.compile(rb"\\u00([0-7][0-9A-Fa-f])")
 _BORDER: Final = re.compile(rb"[\s\"<>{}]")
 """What is no part of an address."""
 
 LONGEST: Final = 4096
 """Bytes that a text in pieces keeps back at most."""
 
-_REACH: Final = len(b"*https")
-_DEFAULT_PORT: Final = {b"https": b":443", b"wss": b":443", b"http": b":80", b"ws": b":80"}
 _SOCKET_SCHEME: Final = {b"http": b"ws", b"https": b"wss"}
 
 
+class _Place(NamedTuple):
+    """Where an address leads: equal for all spellings of it."""
+
+    is_socket: bool
+    host: bytes
+    port: bytes
+
+
+class _Change(NamedTuple):
+    """``own`` stands for what is between two offsets of a text."""
+
+    start: int
+    end: int
+    own: bytes
+
+
+def is_rewritten(status: int, headers: HeaderPairs) -> bool:
+    """Whether the addresses in a body are changed: in text. A part's bytes are counted in Content-Range."""
+    types = (value.strip() for name, value in headers if name.lower() == b"content-type")
+    return status != _PARTIAL and all(map(_TEXT.match, types))
+
+
+class Service:
+    """The origins that a service is known by: the upstreams given, and the REST and socket origins of its dialect."""
+
+    def __init__(self, upstreams: Iterable[str], vendor: Iterable[str]) -> None:
+        vendor = tuple(vendor)
+        self.origins = tuple(dict.fromkeys((*upstreams, *vendor)))
+        self._hosts = frozenset(place[1:] for place in _places(vendor))
+
+    def for_client(self, own: str) -> Origins:
+        """What is replaced for a client that found us at ``own``.
+
+        Nothing, where that is a name of the vendor: such a client was led here, as it will be led to
+        the vendor's other names, and is given what the vendor says, to the letter.
+        """
+        is_by_name = _place_of(own)[1:] in self._hosts
+        return Origins(() if is_by_name else self.origins, own=own)
+
+
 class Origins:
-    """Upstream origins and the one that stands for them.
+    """Origins of a service and the one that stands for them.
 
     ``upstream`` are scheme, host and maybe port (``https://api.massive.com``);
     ``own`` is our http(s) origin, as the client at hand spells it.
     """
 
     def __init__(self, upstream: Iterable[str], *, own: str) -> None:
-        places = (origin.encode("utf-8").rstrip(b"/").partition(b"://") for origin in upstream)
-        self._upstream = frozenset(_normal(scheme, authority) for scheme, _, authority in places)
+        self._places = _places(tuple(upstream))
         self._scheme, _, self._authority = own.encode("ascii").rstrip(b"/").partition(b"://")
 
     def __bool__(self) -> bool:
         """Whether there are any to be replaced."""
-        return bool(self._upstream)
+        return bool(self._places)
 
     def rewrite(self, text: bytes) -> tuple[bytes, int]:
-        """The text with every upstream origin replaced, and how many there were."""
-        pieces: list[bytes] = []
-        kept_to = 0
-        for hit in _ADDRESS.finditer(text):
-            before = text[max(hit.start() - _REACH, 0) : hit.start()]
-            authority = hit["authority"].rstrip(b".:")  # the end of a sentence is not part of an address
-            scheme = _SCHEME.search(before)
-            if scheme is not None and _normal(scheme[0], authority) in self._upstream:
-                pieces += [text[kept_to : hit.start() - len(scheme[0])], self._scheme_for(scheme[0]), b":"]
-                pieces += [hit["slashes"], self._authority]
-                kept_to = hit.start("authority") + len(authority)
-        if not pieces:
-            return text, 0
-        return b"".join([*pieces, text[kept_to:]]), len(pieces) // 5
+        """The text with every origin of the service replaced, and how many there were."""
+        return _spliced(text, list(self.changes(text)))
+
+    def rewrite_fields(self, headers: HeaderPairs) -> tuple[HeaderPairs, int]:
+        """The fields with every origin replaced where an address is to be followed, and how many there were."""
+        pairs = []
+        total = 0
+        for name, value in headers:
+            if name.lower() in _FIELDS:
+                value, count = _spliced(value, list(self.changes(value, in_field=True)))
+                total += count
+            pairs.append((name, value))
+        return tuple(pairs), total
 
     def as_it_comes(self) -> Rewriter:
         """The same for a text in pieces."""
         return Rewriter(self)
 
+    def changes(self, text: bytes, *, in_field: bool = False) -> Iterator[_Change]:
+        """What is to be replaced, from the left; in a field (``in_field``) also ``//HOST/PATH``."""
+        is_escaped = b"\\/" in text or b"\\u00" in text
+        if not self._places or not (is_escaped or b"//" in text):
+            return
+        for hit in (_ESCAPED if is_escaped else _PLAIN).finditer(text):
+            change = self._change(text, hit, in_field=in_field)
+            if change is not None:
+                yield change
+
+    def _change(self, text: bytes, hit: re.Match[bytes], *, in_field: bool) -> _Change | None:
+        before = text[max(hit.start() - _REACH, 0) : hit.start()]
+        found = _SCHEME.search(before)
+        if found is None and not (in_field and _RELATIVE.search(before)):
+            return None
+        scheme, colon = (b"", b"") if found is None else (found["scheme"], found["colon"])
+        authority = hit["authority"]
+        if not _PATH.match(text, hit.end("authority")):
+            authority = authority.rstrip(b".:")  # the end of a sentence is not part of an address
+        if _place(scheme, authority) not in self._places:
+            return None
+        start = hit.start() - len(scheme) - len(colon)
+        own = self._scheme_for(scheme) + colon + hit["slashes"] + self._authority
+        return _Change(start, hit.start("authority") + len(authority), own)
+
     def _scheme_for(self, upstream_scheme: bytes) -> bytes:
-        return _SOCKET_SCHEME[self._scheme] if upstream_scheme.lower().startswith(b"ws") else self._scheme
+        if upstream_scheme.lower().startswith(b"ws"):
+            return _SOCKET_SCHEME[self._scheme]
+        return self._scheme if upstream_scheme else b""
 
 
 class Rewriter:
@@ -78,22 +182,62 @@ class Rewriter:
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
-        self._held = b""
+        self._text = b""
+        self._given = 0
+        """Bytes of the text that have been given away: what comes may have to be read in their light."""
 
     def feed(self, piece: bytes) -> bytes:
         """What can be given away now."""
-        text = self._held + piece
-        borders = _BORDER.search(text[::-1][:LONGEST])
-        cut = len(text) - borders.start() if borders else max(len(text) - LONGEST, 0)
-        self._held = text[cut:]
-        return self._origins.rewrite(text[:cut])[0]
+        text = self._text = self._text + piece
+        borders = _BORDER.search(text[: -LONGEST - 1 : -1])
+        return self._give(max(len(text) - (borders.start() if borders else LONGEST), 0))
 
     def finish(self) -> bytes:
         """The rest."""
-        text, self._held = self._held, b""
-        return self._origins.rewrite(text)[0]
+        return self._give(len(self._text))
+
+    def _give(self, end: int) -> bytes:
+        """The text up to there, or up to the end of an address that begins before."""
+        text, at = self._text, self._given
+        pieces = []
+        for change in self._origins.changes(text):
+            if at <= change.start < end:
+                pieces += [text[at : change.start], change.own]
+                at = change.end
+        pieces.append(text[at:end])
+        at = max(at, end)
+        self._given = min(at, _REACH)
+        self._text = text[at - self._given :]
+        return b"".join(pieces)
 
 
-def _normal(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:
-    scheme = scheme.lower()
-    return scheme, authority.lower().removesuffix(_DEFAULT_PORT.get(scheme, b""))
+def _spliced(text: bytes, changes: list[_Change]) -> tuple[bytes, int]:
+    pieces = []
+    at = 0
+    for change in changes:
+        pieces += [text[at : change.start], change.own]
+        at = change.end
+    return (b"".join([*pieces, text[at:]]) if changes else text), len(changes)
+
+
+@lru_cache(maxsize=16)
+def _places(origins: tuple[str, ...]) -> frozenset[_Place]:
+    return frozenset(map(_place_of, origins))
+
+
+def _place_of(origin: str) -> _Place:
+    scheme, _, authority = origin.encode("utf-8").rstrip(b"/").partition(b"://")
+    return _place(scheme, authority)
+
+
+def _place(scheme: bytes, authority: bytes) -> _Place:
+    if b"\\" in authority:
+        authority = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), authority)
+    host, colon, port = authority.rpartition(b":")
+    if not colon or not (port.isdigit() or not port):
+        host, port = authority, b""
+    port = port.lstrip(b"0")
+    default = port in (b"80", b"443")
+    return _Place(
+        scheme[:1] in b"wW" and bool(scheme), host.lower().removesuffix(b"."), b"" if default else port
+    )

@@ -3,7 +3,7 @@
 Recorded bytes are served as they are. Five things alone may differ, and each has a
 reason: fields that belonged to the recorded connection (hop-by-hop, and two that
 would send a client elsewhere for months) are not served; addresses at the upstream's
-origins become this server's, in text bodies, `Location` and `Link`; a compressed
+origins become this server's, in text bodies, `Location` and its like; a compressed
 body is opened when an address in it changes (then closed again with fixed settings)
 or when the client does not read its coding (then served plain); where the tape is
 moved in time, so are the moments in a body of JSON (which is opened for it, too) and
@@ -21,19 +21,15 @@ from tickdeck.cassette.codings import accepts, closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs, Interaction
 from tickdeck.dialects.base import Mover
 from tickdeck.dialects.moments import Shift, moved_fixdate
-from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.origins import DIGESTS, Origins, is_rewritten
 
 _NOT_SERVED: Final = frozenset(
     b"connection keep-alive transfer-encoding te trailer upgrade strict-transport-security alt-svc".split()
 )
-_ADDRESSES: Final = frozenset((b"location", b"content-location", b"link"))
-_DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BREAKS: Final = re.compile(rb"[\r\n\x00]")
-_TEXT: Final = re.compile(rb"text/|[^;]*(?:json|xml|csv|javascript|x-www-form-urlencoded)", re.IGNORECASE)
 _JSON: Final = re.compile(rb"[^;]*json", re.IGNORECASE)
 _BODILESS: Final = frozenset((204, 304))
-_PARTIAL: Final = 206
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +73,11 @@ def answer_of(
     """
     headers = _served(interaction.response_headers)
     body = _body(interaction, headers, accept_encoding, _change(interaction, headers, origins, mover))
-    headers, readdressed = _readdressed(headers, origins)
+    headers, readdressed = origins.rewrite_fields(headers)
     if mover is not None:
         headers = _redated(headers, mover.shift)
     if body.data != interaction.body:
-        headers = _without(headers, _DIGESTS)
+        headers = _without(headers, DIGESTS)
     if not body.coded:
         headers = _without(headers, frozenset((b"content-encoding",)))
     data, length = _extent(interaction, method, body.data)
@@ -116,10 +112,9 @@ def _change(
     interaction: Interaction, headers: HeaderPairs, origins: Origins, mover: Mover | None
 ) -> Callable[[bytes], tuple[bytes, int]] | None:
     """What is to be done with the plain body, and counts addresses; ``None`` if it is not to be looked into."""
-    types = [value.strip() for value in _values(headers, b"content-type")]
-    # A part's bytes are counted in Content-Range.
-    if interaction.status == _PARTIAL or not all(map(_TEXT.match, types)):
+    if not is_rewritten(interaction.status, headers):
         return None
+    types = [value.strip() for value in _values(headers, b"content-type")]
     if mover is None or not (types and all(map(_JSON.match, types))):
         return origins.rewrite
     move = mover.body
@@ -155,17 +150,6 @@ def _unopened(interaction: Interaction, codings: Iterable[str]) -> str:
         f"the recorded body of {interaction.method} interaction {interaction.interaction} "
         f"could not be opened ({', '.join(codings)}); it is served as it was recorded"
     )
-
-
-def _readdressed(headers: HeaderPairs, origins: Origins) -> tuple[HeaderPairs, int]:
-    pairs = []
-    total = 0
-    for name, value in headers:
-        if name.lower() in _ADDRESSES:
-            value, count = origins.rewrite(value)
-            total += count
-        pairs.append((name, value))
-    return tuple(pairs), total
 
 
 def _redated(headers: HeaderPairs, shift: Shift) -> HeaderPairs:

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from tickdeck.cassette.records import Interaction
-from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.origins import Service
 from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
@@ -44,7 +44,7 @@ class RestDesk:
         interactions = list(stage.cassette.interactions())
         self._shelf = Shelf(interactions, rules=rules, zero_ns=stage.tapes.zero_ns)
         self._refusals = Refusals(interactions if options.profile is None else (), stage.dialect)
-        self._origins = tuple(dict.fromkeys((*stage.cassette.header.origins, *stage.dialect.origins)))
+        self.service = Service(stage.cassette.header.origins, stage.dialect.origins)
         self.reset()
 
     def reset(self) -> None:
@@ -136,7 +136,7 @@ class RestDesk:
             mover=None if shifter is None else shifter.mover,
             method=request.method,
             accept_encoding=request.headers.get("Accept-Encoding"),
-            origins=Origins(self._origins, own=own),
+            origins=self.service.for_client(own),
         )
 
     @property

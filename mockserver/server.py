@@ -203,7 +203,7 @@ class Player:
     @property
     def by_name(self) -> tuple[str, ...]:
         """The origins of the vendor: who asks for one by name, and is led here, is answered as the vendor would."""
-        return (*self.stage.cassette.header.origins, *self.stage.dialect.origins)
+        return self.desk.service.origins
 
     @property
     def http_url(self) -> str:
@@ -292,7 +292,6 @@ class Player:
         return "" if self._identity is None else "s"
 
     def _identified(self) -> Identity | None:
-        options, stage = self.options, self.stage
-        origins = (*stage.cassette.header.origins, *stage.dialect.origins)
-        hosts = hosts_of(origins, host=options.host)
+        options = self.options
+        hosts = hosts_of(self.by_name, host=options.host)
         return identity_of(options.tls, options.tls_cert, options.tls_key, hosts=hosts)

@@ -10,14 +10,13 @@ way to it. The cassette keeps what the upstream was sent and what it answered.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from tickdeck.cassette.codings import closed, codings_of, opened
 from tickdeck.cassette.records import HeaderPairs
-from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.origins import DIGESTS, Origins, is_rewritten
 from tickdeck.recorder.capture import Exchange
 
 _HOP_BY_HOP: Final = frozenset(
@@ -29,11 +28,7 @@ _HANDSHAKE: Final = frozenset(
     b"sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-accept".split()
 )
 _PAST_US: Final = frozenset((b"alt-svc", b"strict-transport-security"))
-_ADDRESSES: Final = frozenset((b"location", b"content-location", b"link"))
-_DIGESTS: Final = frozenset((b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 _READABLE: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"zstd", b"identity"))
-_TEXT: Final = re.compile(rb"text/|[^;]*(?:json|xml|csv|javascript|x-www-form-urlencoded)", re.IGNORECASE)
-_PARTIAL: Final = 206
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +94,7 @@ def accepted_upgrade(headers: HeaderPairs) -> HeaderPairs:
 
 def head_to_client(headers: HeaderPairs, origins: Origins) -> HeaderPairs:
     """The header fields of an answer as its client is given them."""
-    return tuple(
-        (name, origins.rewrite(value)[0] if name.lower() in _ADDRESSES else value)
-        for name, value in without(headers, _connection_fields(headers) | _PAST_US)
-    )
-
-
-def may_name_upstream(status: int, headers: HeaderPairs) -> bool:
-    """Whether an address in such a body would have to be changed. A part's bytes are counted in Content-Range."""
-    return status != _PARTIAL and _is_text(headers)
+    return origins.rewrite_fields(without(headers, _connection_fields(headers) | _PAST_US))[0]
 
 
 def codings_in(headers: HeaderPairs) -> tuple[str, ...]:
@@ -117,14 +104,14 @@ def codings_in(headers: HeaderPairs) -> tuple[str, ...]:
 
 def head_of_rewritten(headers: HeaderPairs) -> HeaderPairs:
     """The fields of a body that is opened and changed as it comes: nobody knows yet how long it will be."""
-    return without(headers, {_CODING, b"content-length"} | _DIGESTS)
+    return without(headers, {_CODING, b"content-length"} | DIGESTS)
 
 
 def answer_to_client(exchange: Exchange, origins: Origins) -> Answer:
     """What the client of this exchange is given."""
     headers = head_to_client(exchange.response_headers, origins)
     answer = Answer(exchange.status, exchange.reason, headers, exchange.body, exchange.complete)
-    if not exchange.body or not exchange.complete or not may_name_upstream(exchange.status, headers):
+    if not exchange.body or not is_rewritten(exchange.status, headers):
         return answer
     return _readdressed(answer, origins)
 
@@ -132,22 +119,27 @@ def answer_to_client(exchange: Exchange, origins: Origins) -> Answer:
 def _readdressed(answer: Answer, origins: Origins) -> Answer:
     codings = codings_in(answer.headers)
     plain = opened(answer.body, codings)
+    if plain is None and not answer.complete:
+        return answer  # nobody can open what has no end
     if plain is None:
         trouble = f"a body could not be opened ({', '.join(codings)}); addresses in it are unchanged"
         return replace(answer, trouble=trouble)
-    changed, count = origins.rewrite(plain)
-    if not count:
+    changed, _ = origins.rewrite(plain)
+    if changed == plain:
         return answer
     body = closed(changed, codings)
+    missing = 0 if answer.complete else _missing(answer)
     headers = tuple(
-        (name, b"%d" % len(body) if name.lower() == b"content-length" else value)
-        for name, value in without(answer.headers, _DIGESTS)
+        (name, b"%d" % (len(body) + missing) if name.lower() == b"content-length" else value)
+        for name, value in without(answer.headers, DIGESTS)
     )
     return replace(answer, headers=headers, body=body)
 
 
-def _is_text(headers: HeaderPairs) -> bool:
-    return all(_TEXT.match(value.strip()) for value in values_of(headers, b"content-type"))
+def _missing(answer: Answer) -> int:
+    """Bytes that did not come of a body that broke off; at least one, so that its client sees it break off."""
+    said = [int(value) for value in values_of(answer.headers, b"content-length") if value.isdigit()]
+    return max([length - len(answer.body) for length in said], default=1)
 
 
 def _connection_fields(headers: HeaderPairs) -> frozenset[bytes]:

@@ -23,14 +23,13 @@ from tickdeck.cassette.bodies import WHOLE_LIMIT
 from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.records import HeaderPairs
 from tickdeck.cassette.unpacking import DamagedError, Unpacker
-from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.origins import Origins, is_rewritten
 from tickdeck.recorder.forwarding import (
     Answer,
     answer_to_client,
     codings_in,
     head_of_rewritten,
     head_to_client,
-    may_name_upstream,
     values_of,
 )
 from tickdeck.recorder.keeping import Keeping
@@ -102,7 +101,7 @@ class Passing:
         self._keeping = keeping
         self._origins = origins
         self._headers = head_to_client(incoming.headers, origins)
-        self._changes = bool(origins) and may_name_upstream(incoming.status, incoming.headers)
+        self._changes = bool(origins) and is_rewritten(incoming.status, incoming.headers)
 
     async def run(self) -> web.StreamResponse:
         """Give the client the answer; returns when all of it is with the client, or one of the two has left."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
 from tickdeck.cassette.errors import StorageError, UsageError
+from tickdeck.dialects.origins import Service
 from tickdeck.recorder.addresses import address
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Listening, Notify, Rejected
@@ -40,7 +41,7 @@ class Proxy:
         intake: Intake,
         clock: Clock,
         *,
-        origins: Sequence[str],
+        service: Service,
         market_of: Callable[[str], str],
         feed_of: Callable[[str], str],
         advice: Callable[[bytes], tuple[str, str] | None] = lambda words: None,
@@ -52,7 +53,7 @@ class Proxy:
         self.asked = 0
         """Requests that came, handshakes among them."""
         self._upstream = upstream
-        self._rest = RestProxy(upstream, intake, clock, origins=origins, notify=notify)
+        self._rest = RestProxy(upstream, intake, clock, service=service, notify=notify)
         self._sockets = SocketProxy(
             upstream,
             intake,

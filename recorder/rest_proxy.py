@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
 
 from tickdeck.cassette.errors import RecordingError
 from tickdeck.cassette.records import HeaderPairs
-from tickdeck.dialects.origins import Origins
+from tickdeck.dialects.origins import Origins, Service
 from tickdeck.recorder.addresses import address, authority
 from tickdeck.recorder.capture import Exchange
 from tickdeck.recorder.clock import Clock
@@ -28,9 +27,9 @@ class RestProxy:
     """Answers every request that is no upgrade."""
 
     def __init__(
-        self, upstream: Upstream, intake: Intake, clock: Clock, *, origins: Sequence[str], notify: Notify
+        self, upstream: Upstream, intake: Intake, clock: Clock, *, service: Service, notify: Notify
     ) -> None:
-        self._origins = origins
+        self._service = service
         self._upstream = upstream
         self._intake = intake
         self._clock = clock
@@ -82,8 +81,7 @@ class RestProxy:
         return await in_one_piece(request, answer)
 
     def _origins_for(self, request: web.BaseRequest) -> Origins:
-        by_name = self._upstream.ways.is_by_name(request.headers.get("Host"))
-        return Origins(() if by_name else self._origins, own=own_origin(request))
+        return self._service.for_client(own_origin(request))
 
 
 def exchange_of(

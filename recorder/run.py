@@ -18,6 +18,7 @@ from tickdeck.cassette.records import Header
 from tickdeck.cassette.redaction import Redactor
 from tickdeck.cassette.spots import prepare
 from tickdeck.dialects import find
+from tickdeck.dialects.origins import Service
 from tickdeck.recorder.addresses import host_of, origin
 from tickdeck.recorder.capture import Numbers
 from tickdeck.recorder.clock import SECOND_NS, Clock
@@ -69,11 +70,7 @@ class Recorder:
         prepare(dialect.places)
         self._http = origin(options.upstream_http or dialect.upstream_http, schemes=("http", "https"))
         self._ws = origin(options.upstream_ws or dialect.upstream_ws(options.feed), schemes=("ws", "wss"))
-        # The same service may call itself by another of its names in its answers.
-        aliases = [each for each in dialect.origins if each.startswith("https:")]
-        self._origins = tuple(
-            dict.fromkeys((self._http, self._ws, *(aliases if self._http in aliases else ())))
-        )
+        self._service = Service((self._http, self._ws), dialect.origins)
         self._ways = Ways(
             self._http,
             self._ws,
@@ -112,7 +109,7 @@ class Recorder:
     @property
     def by_name(self) -> tuple[str, ...]:
         """The origins of the vendor, and of the upstreams given: whoever asks for one by name asks for us."""
-        return (*self._dialect.origins, self._http, self._ws)
+        return self._service.origins
 
     @property
     def _note(self) -> str:
@@ -169,7 +166,7 @@ class Recorder:
         header = Header(
             epoch_ns=epoch_ns,
             dialect=options.dialect,
-            origins=self._origins,
+            origins=(self._http, self._ws),
             note=self._note,
             tool=f"tickdeck {version('tickdeck')}",
             program=options.program,
@@ -222,7 +219,7 @@ class Recorder:
                     upstream,
                     intake,
                     self._clock,
-                    origins=self._origins,
+                    service=self._service,
                     market_of=self._market_of,
                     feed_of=self._dialect.feed_of,
                     advice=self._dialect.advice,

@@ -151,7 +151,6 @@ def test_spellings_of_an_upstream_origin(text: bytes, rewritten: bytes) -> None:
         b"https://api.polygon.io-evil/x",
         b"https://api.polygon.ioevil/x",
         b"https://api.polygon.io:8443/x",
-        b"https://api.polygon.io:80/x",
         b"https://api.polygon.io@evil/x",
         b"https://api.polygon.io:pass@evil/x",
         b"https://api.polygon.io!a@evil/x",
@@ -161,9 +160,7 @@ def test_spellings_of_an_upstream_origin(text: bytes, rewritten: bytes) -> None:
         b"https://polygon.io/pricing",
         b"https://evil.api.polygon.io/x",
         b"xhttps://api.polygon.io/x",
-        b"http://api.polygon.io/x",
         b"http://10.0.0.1/x",
-        b"ws://socket.massive.com",
         b"https%3A%2F%2Fapi.polygon.io",
         b"//api.polygon.io/x",
         b"api.polygon.io",
@@ -188,13 +185,26 @@ def test_rewriting_twice_is_rewriting_once(before: bytes, origin: str, after: by
     assert ORIGINS.rewrite(once) == (once, 0)
 
 
-def test_addresses_in_location_and_link_become_ours_and_in_no_other_field() -> None:
-    there, here = b"https://api.polygon.io/b", b"http://127.0.0.1:8420/b"
-    made = answer(
-        recorded(b"", ((b"location", there), (b"Link", b"<" + there + b">; rel=next"), (b"X-A", there)))
-    )
-    assert made.headers[:3] == ((b"location", here), (b"Link", b"<" + here + b">; rel=next"), (b"X-A", there))
-    assert made.rewritten == 2
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        (b"https://api.polygon.io/b", b"http://127.0.0.1:8420/b"),
+        (b"//API.polygon.io:443/b", b"//127.0.0.1:8420/b"),
+    ],
+)
+def test_addresses_to_follow_become_ours_and_in_no_other_field(there: bytes, here: bytes) -> None:
+    def fields(address: bytes) -> HeaderPairs:
+        linked = (b"Link", b"<" + address + b">; rel=next")
+        return (
+            (b"location", address),
+            (b"Content-Location", address),
+            linked,
+            (b"Refresh", b"5;url=" + address),
+        )
+
+    made = answer(recorded(b"", (*fields(there), (b"X-A", there))))
+    assert made.headers[:5] == (*fields(here), (b"X-A", there))
+    assert made.rewritten == 4
 
 
 @pytest.mark.parametrize(

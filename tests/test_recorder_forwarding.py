@@ -82,12 +82,27 @@ def test_a_changed_body_has_its_length_and_no_digest_of_what_it_was() -> None:
     [
         exchange(ADDRESS, (b"Content-Type", b"image/png")),
         exchange(ADDRESS, JSON, status=206),
-        replace(exchange(ADDRESS, JSON), complete=False),
         exchange(b"", JSON),
     ],
 )
-def test_what_is_no_text_or_not_whole_is_left_alone(untouched: Exchange) -> None:
+def test_what_is_no_text_is_left_alone(untouched: Exchange) -> None:
     assert answer_to_client(untouched, ORIGINS).body == untouched.body
+
+
+@pytest.mark.parametrize("missing", [1, 100])
+def test_a_body_that_broke_off_is_changed_and_lacks_as_much_as_it_did(missing: int) -> None:
+    length = (b"Content-Length", b"%d" % (len(ADDRESS) + missing))
+    answer = answer_to_client(replace(exchange(ADDRESS, JSON, length), complete=False), ORIGINS)
+    assert (answer.body, answer.complete) == (OURS, False)
+    assert answer.headers == (JSON, (b"Content-Length", b"%d" % (len(OURS) + missing)))
+
+
+def test_a_coded_body_that_broke_off_goes_on_as_far_as_it_came() -> None:
+    coded = replace(
+        exchange(gzip.compress(ADDRESS)[:-1], JSON, (b"Content-Encoding", b"gzip")), complete=False
+    )
+    answer = answer_to_client(coded, ORIGINS)
+    assert (answer.body, answer.trouble) == (coded.body, "")
 
 
 def test_a_coded_body_is_closed_again_under_its_coding() -> None:

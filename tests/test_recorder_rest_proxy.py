@@ -17,6 +17,7 @@ from tickdeck.cassette.errors import StorageError
 from tickdeck.cassette.records import Interaction, Record
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
+from tickdeck.dialects.origins import Service
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Notice, Rejected
 from tickdeck.recorder.proxy import Proxy
@@ -99,7 +100,7 @@ async def before(answerer: Answerer | bytes, kept: Kept | None = None) -> AsyncI
                 desk.kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, secrets=Redactor(NO_PLACES)
             ),
             clock,
-            origins=(desk.upstream, VENDOR),
+            service=Service((desk.upstream,), (VENDOR,)),
             market_of=str,
             feed_of=lambda host: "",
             notify=desk.notices.append,
@@ -382,7 +383,7 @@ async def test_an_upstream_that_is_not_there_gives_502_and_a_sentence_that_names
                 desk.kept, clock, start_ns=clock.now_ns(), learner=ProfileLearner, secrets=Redactor(NO_PLACES)
             ),
             clock,
-            origins=(),
+            service=Service((), ()),
             market_of=str,
             feed_of=lambda host: "",
             notify=desk.notices.append,

@@ -30,6 +30,7 @@ from tickdeck.cassette.records import (
 )
 from tickdeck.cassette.redaction import NO_PLACES, Redactor
 from tickdeck.dialects.learning import ProfileLearner
+from tickdeck.dialects.origins import Service
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.notices import Notice, Trouble
 from tickdeck.recorder.proxy import Proxy
@@ -87,7 +88,7 @@ async def recorder(ws: str, kept: Kept | None = None) -> AsyncIterator[Desk]:
         upstream,
         intake,
         clock,
-        origins=("http://127.0.0.1:9", ws),
+        service=Service(("http://127.0.0.1:9", ws), ()),
         market_of=lambda path: path.strip("/"),
         feed_of=lambda host: "delayed",
         notify=notices.append,
