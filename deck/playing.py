@@ -11,7 +11,7 @@ from typing import Any, Final
 from tickdeck.around import Server, surroundings
 from tickdeck.cassette.errors import ReplayError, TickdeckError
 from tickdeck.cassette.readable import Readable
-from tickdeck.child import Child
+from tickdeck.child import INSISTED, beside
 from tickdeck.exits import Exit, Outcome, command_ended, failed
 from tickdeck.gateway.identity import VARIABLES
 from tickdeck.gateway.variables import addresses
@@ -144,12 +144,15 @@ async def _somebody(player: Player, patience_ns: int | None) -> None:
 async def _beside(
     player: Player, tell: Callable[[Line], None], command: tuple[str, ...], signals: Signals
 ) -> Outcome:
-    async with _surroundings(player, tell) as environment:
-        child = await Child.start(command, environment)
-        try:
-            return command_ended(await child.code(signals))
-        finally:
-            child.kill()
+    async with (
+        _surroundings(player, tell) as environment,
+        beside(command, environment, signals) as child,
+    ):
+        await child.until()
+        if not child.ended.done():
+            tell({"kind": "lack", "message": INSISTED})
+            await child.outlive()
+        return command_ended(await child.ended)
 
 
 def _surroundings(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tickdeck.around import Server, surroundings
 from tickdeck.cassette.errors import UsageError
-from tickdeck.child import Child
+from tickdeck.child import INSISTED, beside
 from tickdeck.exits import Exit, Outcome, command_ended
 from tickdeck.gateway.variables import addresses
 from tickdeck.record_words import VERDICTS
@@ -74,19 +74,21 @@ class CommandRun:
 
     async def _beside(self, listening: Listening, running: asyncio.Future[Report]) -> int:
         """The command's exit code; 0 where it was told to end, for the recording is over."""
-        async with self._surroundings(listening) as environment:
-            child = await Child.start(self._command, environment)
-            ended = asyncio.ensure_future(child.code(self._signals))
-            waiting: list[asyncio.Future[Any]] = [ended, running]
-            try:
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                if ended.done():
-                    return ended.result()
-                await child.end()
+        async with (
+            self._surroundings(listening) as environment,
+            beside(self._command, environment, self._signals) as child,
+        ):
+            await child.until(running)
+            if not child.ended.done() and running.done():
+                child.terminate()
+                await child.outlive()
                 return Exit.FINE
-            finally:
-                ended.cancel()
-                child.kill()
+            if not child.ended.done():
+                self._recorder.notify(Lack(INSISTED))
+                self._recorder.request_stop()
+                await asyncio.wait([running])
+                await child.outlive()
+            return await child.ended
 
     def _surroundings(self, listening: Listening) -> AbstractAsyncContextManager[dict[str, str]]:
         host, port = parse_address(listening.feed)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import FrameType
 from typing import Final
 
 _WANTED: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+
+
+def _heeded() -> list[int]:
+    """Those that end us: not SIGHUP under nohup, which is there so that a terminal that closes ends nothing."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    return [each for each in _WANTED if each != hang_up or signal.getsignal(each) is not signal.SIG_IGN]
 
 
 class Signals:
@@ -21,8 +27,8 @@ class Signals:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._at_once: list[Callable[[], object]] = []
-        self._before = {number: signal.getsignal(number) for number in _WANTED}
-        for number in _WANTED:
+        self._before = {number: signal.getsignal(number) for number in _heeded()}
+        for number in self._before:
             signal.signal(number, self._arrived)
         return self
 
@@ -44,6 +50,11 @@ class Signals:
         """The next signal."""
         return await self._queue.get()
 
+    def waiting(self) -> Iterator[int]:
+        """Those that have come and were not taken."""
+        while not self._queue.empty():
+            yield self._queue.get_nowait()
+
     async def __aiter__(self) -> AsyncIterator[int]:
         while True:
             yield await self._queue.get()
@@ -54,8 +65,8 @@ class Signals:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, number)
 
 
-def reached_by_terminal() -> bool:
-    """Whether Ctrl-C goes to our children anyway: we are the foreground of a terminal."""
+def on_a_terminal() -> bool:
+    """Whether we are the foreground of a terminal, where Ctrl-C is typed for our children."""
     try:
         with open("/dev/tty", "rb") as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
