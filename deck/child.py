@@ -36,7 +36,8 @@ class Child:
 
     async def until(self, *others: asyncio.Future[Any]) -> None:
         """Wait until it has ended, somebody insists, or one of the others is done."""
-        await asyncio.wait([self.ended, self.insisted, *others], return_when=asyncio.FIRST_COMPLETED)
+        waiting: list[asyncio.Future[Any]] = [self.ended, self.insisted, *others]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     def terminate(self) -> None:
         """Tell it to end."""
