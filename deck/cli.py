@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import click
 
-from tickdeck import config
+from tickdeck import config, variables
 from tickdeck.cassette.errors import TickdeckError
 from tickdeck.exits import Exit, Outcome, exit_of
 from tickdeck.output import flush, forget, occupy_standard_descriptors, say
@@ -56,6 +56,13 @@ def _closed_output() -> Iterator[None]:
         raise OutputClosedError from error
 
 
+def verb_called(name: str) -> click.Command:
+    """One of `VERBS`, imported now."""
+    found = importlib.import_module(f"tickdeck.verb_{name}").command
+    assert isinstance(found, click.Command)
+    return variables.read_from_environment(name, found)
+
+
 class Deck(click.Group):
     """A group that imports a verb only when that verb is used."""
 
@@ -77,9 +84,7 @@ class Deck(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        found = importlib.import_module(f"tickdeck.verb_{cmd_name}").command
-        assert isinstance(found, click.Command)
-        return found
+        return verb_called(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -102,6 +107,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
     is_flag=True,
     is_eager=True,
     expose_value=False,
+    allow_from_autoenv=False,  # TICKDECK_VERSION pins a version in many a CI
     callback=_version,
     help="Say which version this is.",
 )
@@ -130,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         occupy_standard_descriptors()
     ours, command = split_command(sys.argv[1:] if arguments is None else arguments)
     try:
+        _name_strangers(ours)
         outcome = deck.main(args=ours or ["--help"], prog_name="tickdeck", standalone_mode=False, obj=command)
         flush()  # a help page or a version has not passed `Deck.invoke`
     except (OutputClosedError, BrokenPipeError):
@@ -142,13 +149,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TickdeckError, OSError) as error:
         return _complain(_words(error), exit_of(error))
     except Exception as error:
-        if os.environ.get("TICKDECK_TRACEBACK"):
+        if os.environ.get(variables.TRACEBACK):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _complain(f"a defect of tickdeck: {what}; TICKDECK_TRACEBACK=1 shows where", Exit.DIFFERENT)
     if isinstance(outcome, Outcome):
         return _complain(outcome.sentence, outcome.code) if outcome.code != Exit.FINE else Exit.FINE
     return outcome if isinstance(outcome, int) else Exit.FINE
+
+
+def _name_strangers(ours: Sequence[str]) -> None:
+    """Variables that nothing reads, unless help or the version is all that is wanted."""
+    if not ours or {"-h", "--help", "--version"} & set(ours):
+        return
+    sentence = variables.unknown(os.environ, VERBS, verb_called, mentioned=" ".join(ours))
+    if sentence:
+        say(f"tickdeck: {one_line(sentence)}")
 
 
 def _complain(sentence: str, code: int) -> int:

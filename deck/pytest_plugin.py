@@ -8,6 +8,7 @@ happens in a test that does not ask for one.
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -52,6 +53,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line("markers", MARKER)
     pytest.register_assert_rewrite("tickdeck.mockserver.happenings")
+
+
+def pytest_report_header() -> str | None:
+    """A variable ``TICKDECK_*`` that nothing reads; looked into only where there is one at all."""
+    if not any(name.startswith("TICKDECK_") for name in os.environ):
+        return None
+    from tickdeck import cli, variables
+    from tickdeck.watch.printable import one_line
+
+    sentence = variables.unknown(os.environ, cli.VERBS, cli.verb_called)
+    return f"tickdeck: {one_line(sentence)}" if sentence else None
 
 
 @pytest.fixture(scope="session")
