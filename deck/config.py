@@ -38,6 +38,12 @@ def defaults(verb: str, command: click.Command, *, known_verbs: Collection[str])
     return {str(options[key].name): _value(where, key, value, options[key]) for key, value in section.items()}
 
 
+def added_up(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said comes to what the settings have, in the place of going before it; for a click.option's callback."""
+    settings = ctx.lookup_default(str(option.name)) or ()
+    return tuple(dict.fromkeys((*settings, *given)))
+
+
 def _table(folder: Path) -> tuple[str, Mapping[str, object]]:
     own, shared = folder / "tickdeck.toml", folder / "pyproject.toml"
     if own.is_file():

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.config import added_up
 from tickdeck.environment import value_of
 from tickdeck.mockserver.choices import AtEnd, EventLoop, Gaps, OnReturn, SlowClient, TimelineOf
 from tickdeck.mockserver.options import SECOND, PlayOptions, options_of
@@ -90,12 +91,14 @@ _FLAGS: Final[tuple[Callable[[Any], Any], ...]] = (
     click.option(
         "--ignore",
         multiple=True,
+        callback=added_up,
         metavar="KIND:NAME",
         help="Leave aside in a request: query:NAME, header:NAME, json:PATH ($.id, of its body). Repeatable.",
     ),
     click.option(
         "--match",
         multiple=True,
+        callback=added_up,
         metavar="header:NAME",
         help="A header field that must be equal, too. Repeatable.",
     ),

@@ -10,6 +10,7 @@ import click
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.files import open_cassette, open_cassettes
 from tickdeck.cassette.placing import Chain
+from tickdeck.config import added_up
 from tickdeck.exits import Outcome
 
 
@@ -21,12 +22,14 @@ from tickdeck.exits import Outcome
 @click.option(
     "--ignore",
     multiple=True,
+    callback=added_up,
     metavar="KIND:NAME",
     help="Of a request: as `tickdeck play` has it. Repeatable.",
 )
 @click.option(
     "--match",
     multiple=True,
+    callback=added_up,
     metavar="header:NAME",
     help="Of a request: as `tickdeck play` has it. Repeatable.",
 )

@@ -141,7 +141,7 @@ class Controls:
     def stub(
         self,
         request: str,
-        body: object = None,
+        body: object = "",
         *,
         status: int = 200,
         content_type: str | None = None,

@@ -216,7 +216,7 @@ class Market(ABC):
     def stub(
         self,
         request: str,
-        body: object = None,
+        body: object = "",
         *,
         status: int = 200,
         content_type: str | None = None,

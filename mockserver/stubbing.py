@@ -54,7 +54,7 @@ def _given(request: str, content: object) -> Stub:
     if unknown := sorted(map(str, content.keys() - StubWords.__annotations__.keys())):
         known = ", ".join(sorted(StubWords.__annotations__))
         raise UsageError(f"the stub for {request} has {unknown[0]}, which is none of {known}")
-    return stub_of(**{"body": b"", **content})
+    return stub_of(**content)
 
 
 def stub_of(**words: Unpack[StubWords]) -> Stub:
@@ -68,7 +68,7 @@ def stub_of(**words: Unpack[StubWords]) -> Stub:
     content_type = words.get("content_type")
     if content_type is not None or not any(name.lower() == b"content-type" for name, _ in headers):
         headers = (_field("Content-Type", content_type or "application/json"), *headers)
-    return Stub(_body(words.get("body")), status, headers, times)
+    return Stub(_body(words.get("body", b"")), status, headers, times)
 
 
 def _is_whole(value: object) -> bool:

@@ -63,8 +63,7 @@ class Settings:
 
     def marker_ignoring(self, rules: Sequence[str]) -> str:
         """The marker of this test, to be pasted, with these among what is left aside."""
-        said = self.marked.get("ignore", ())
-        ignored = [*([said] if isinstance(said, str) else said), *rules]
+        ignored = [*_all(self.marked.get("ignore", ())), *rules]
         words = {**self.marked, "ignore": ignored[0] if len(ignored) == 1 else ignored}
         written = [*map(_written, self.given), *(f"{name}={_written(word)}" for name, word in words.items())]
         return f"@pytest.mark.cassette({', '.join(written)})"
@@ -85,7 +84,7 @@ def settings_of(
     options: Mapping[str, Any], marked: Mapping[str, Any], *, given: Iterable[object] = ()
 ) -> Settings:
     """From the fixture ``market_options`` and the marker, which says more; UsageError for what makes no sense."""
-    words: dict[str, Any] = {"speed": "max", **options, **marked}
+    words: dict[str, Any] = {"speed": "max", **options, **marked, **_added_up(options, marked)}
     upstream: dict[str, str] = {each: words.pop(each) for each in _UPSTREAM if each in words}
     unplayed = words.pop("on_unplayed", Unplayed.IGNORE)
     if unplayed not in list(Unplayed):
@@ -102,6 +101,19 @@ def settings_of(
         given=tuple(given),
         marked=marked,
     )
+
+
+def _added_up(options: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What the marker leaves aside, or wants equal, comes to what the fixture does."""
+    return {
+        name: [*_all(options[name]), *_all(marked[name])]
+        for name in ("ignore", "match")
+        if name in options and name in marked
+    }
+
+
+def _all(said: object) -> list[Any]:
+    return [said] if isinstance(said, str) or not isinstance(said, Iterable) else list(said)
 
 
 def _seconds(given: object) -> float:

@@ -77,6 +77,16 @@ def test_what_a_request_lacks_is_said_and_the_exit_code_is_1(
     assert why(day, f"GET {TRADES}&cursor=AbC123", "--ignore", "query:cursor") == 0
 
 
+def test_what_is_said_to_leave_aside_comes_to_what_the_settings_do(
+    day: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tickdeck.toml").write_text('[why]\nignore = ["query:_"]\n')
+    monkeypatch.chdir(tmp_path)
+    assert why(day, f"GET {TRADES}&_=1") == 0
+    assert why(day, f"GET {TRADES}&_=1&cursor=AbC123", "--ignore", "query:cursor") == 0
+    assert why(day, f"GET {TRADES}&_=1&cursor=AbC123&b=1", "--ignore", "query:cursor") == 1
+
+
 def test_a_key_in_the_question_is_printed_nowhere(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = "the-secret-key-of-mine"
     for flags in ((), ("--json",)):

@@ -326,12 +326,16 @@ def test_a_stub_answers_until_it_is_lifted(tape: Cassette) -> None:
         assert get("/v2/a") == (b'{"stubbed":1.5}', "application/json")
         market.stub("GET /v9/new", "<p>", content_type="text/html", status=203)
         assert get("/v9/new") == (b"<p>", "text/html")
+        market.stub("GET /v2/a", status=202)
+        assert get("/v2/a") == (b"", "application/json")
+        market.stub("GET /v2/a", None)
+        assert get("/v2/a") == (b"null", "application/json")
         market.stub("GET /v2/a", clear=True)
         assert get("/v2/a")[0] == b'{"recorded":true}'
         assert market.report()["requests"] == {
             "served": 1,
             "variant": 0,
-            "stubbed": 2,
+            "stubbed": 4,
             "refused": 0,
             "missed": 0,
         }

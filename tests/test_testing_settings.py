@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickdeck.cassette.errors import UsageError
-from tickdeck.testing.settings import LONGEST_STEM, meant, stem_of
+from tickdeck.testing.settings import LONGEST_STEM, meant, settings_of, stem_of
 from tickdeck.testing.suite import run_of
 
 
@@ -96,3 +96,15 @@ def test_a_cassette_under_the_name_that_it_once_had_is_named(tmp_path: Path) -> 
     assert "pytest 'test_file.py::test_it[BRK/A]' --tickdeck=record-missing" in said
     assert "may be it" not in ask("test_it[other]")
     assert "'test_file.py::test_it['\"'\"'a'\"'\"']'" in ask("test_it['a']")
+
+
+@pytest.mark.parametrize("said", ["query:_", ["query:_"], ("query:_",)])
+def test_what_a_marker_leaves_aside_comes_to_what_the_fixture_does(said: object) -> None:
+    settings = settings_of(
+        {"ignore": said, "match": "header:A"}, {"ignore": "query:a", "match": ["header:B"]}
+    )
+    assert settings.play["ignore"] == ["query:_", "query:a"]
+    assert settings.play["match"] == ["header:A", "header:B"]
+    assert settings.marker_ignoring(["query:b"]) == (
+        '@pytest.mark.cassette(ignore=["query:a", "query:b"], match=["header:B"])'
+    )
