@@ -13,7 +13,8 @@ from tickdeck.cassette.chain import chain
 from tickdeck.cassette.disk import FileBytes, is_locked
 from tickdeck.cassette.errors import FormatError, StorageError, TickdeckError, UsageError
 from tickdeck.cassette.indexing import Indexer
-from tickdeck.cassette.places import PART, expand, find, open_segments, part_of
+from tickdeck.cassette.outputs import output_at
+from tickdeck.cassette.places import PART, expand, find, open_segments, part_of, remove_recording
 from tickdeck.cassette.placing import Chain, chain_of
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.reader import Cassette, open_sealed, open_unsealed
@@ -165,6 +166,30 @@ def recover(
         raise UsageError(
             f"{found.name} is in the way of {target.name}; choose another name for what is saved"
         )
+    return _salvage(found, target, indexer)
+
+
+def finish(path: str | os.PathLike[str], *, indexer: Indexer | None = None) -> RecoverReport:
+    """Seal what a recorder that was killed left of ``path``, under that name; nothing unsealed is left then.
+
+    UsageError while it is being recorded, FormatError when that would lose anything: then all stays as it is.
+    """
+    target = output_at(Path(path))
+    part = part_of(target)
+    if is_locked(part):
+        raise UsageError(f"{part.name} is being recorded by another process")
+    report = _salvage(part, target, indexer)
+    if not report.lossless:
+        target.unlink()
+        raise FormatError(
+            f"{part.name} is damaged; `tickdeck recover {part.name} -o FILE` saves what is sound of it"
+        )
+    remove_recording(part)
+    return report
+
+
+def _salvage(found: Path, target: Path, indexer: Indexer | None) -> RecoverReport:
+    unfinished = found.name.endswith(PART)
     with ExitStack() as held:
         segments = open_segments(found, held) if unfinished else []
         source = held.enter_context(closing(FileBytes(found)))

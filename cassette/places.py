@@ -43,6 +43,12 @@ def segments_of(part: Path) -> list[Path]:
     return sorted(path for path in found if path.name[len(beside) :].isdecimal())
 
 
+def remove_recording(part: Path) -> None:
+    """Remove an unsealed recording that is saved elsewhere; the file itself last, so that none looks whole."""
+    for path in (*segments_of(part), part):
+        path.unlink(missing_ok=True)
+
+
 def find(path: Path) -> Path:
     """The file of this name, or the recording that will have it; UsageError when there is neither.
 
@@ -86,7 +92,7 @@ def expand(pattern: Path) -> list[Path]:
         for path in found
         if not path.name.endswith(TMP)
         and not _is_segment(path)
-        and (not path.name.endswith(PART) or _has_begun(path))
+        and (not path.name.endswith(PART) or has_begun(path))
     }
     if not cassettes:
         raise UsageError(f"no cassette matches {pattern}")
@@ -98,7 +104,7 @@ def _is_segment(path: Path) -> bool:
     return beside.endswith(PART) and number.isdecimal()
 
 
-def _has_begun(part: Path) -> bool:
+def has_begun(part: Path) -> bool:
     """Whether the header of a recording is there, whole."""
     try:
         with part.open("rb") as file:

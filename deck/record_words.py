@@ -166,6 +166,7 @@ _SAY: Final[Mapping[str, Callable[[Any], str]]] = {
     "clock_moved": lambda n: (
         f"the wall clock moved by {n.seconds:+.1f} s; the cassette's own clock went on, and both are noted on it"
     ),
+    "recovered": lambda n: f"{n.name} was never sealed: {count(n.records, 'record')} saved, and it goes on",
     "kept": lambda n: f"kept: {_some(n.segments)}" if n.segments else "nothing to keep yet",
     "other_host": lambda n: (
         f"{n.host} is no host of the vendor: {'let through unseen' if n.passed else 'refused'}"

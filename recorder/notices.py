@@ -58,6 +58,15 @@ class Kept(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered(Notice):
+    """What a recorder that was killed had left of the recording that goes on is sealed, under this name."""
+
+    kind: ClassVar[str] = "recovered"
+    name: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class OtherHost(Notice):
     """The command asked for a host that is not the vendor's: whether it was let through."""
 

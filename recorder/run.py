@@ -25,7 +25,18 @@ from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.continuing import Before, before
 from tickdeck.recorder.heartbeat import Heartbeat
 from tickdeck.recorder.meters import Meters, flow_of, metrics_of
-from tickdeck.recorder.notices import Kept, Lost, Metrics, Notice, Notify, Progress, Report, Trouble, cleaned
+from tickdeck.recorder.notices import (
+    Kept,
+    Lost,
+    Metrics,
+    Notice,
+    Notify,
+    Progress,
+    Recovered,
+    Report,
+    Trouble,
+    cleaned,
+)
 from tickdeck.recorder.only import Only
 from tickdeck.recorder.options import Options
 from tickdeck.recorder.own_pages import OwnPages, OwnPort
@@ -131,6 +142,8 @@ class Recorder:
         with redacted_logs(self._redactor.clean_text):
             start_ns, wall_ns = self._clock.now_ns(), self._clock.wall_ns()
             earlier = self._before
+            for left in earlier.recovered if earlier is not None else ():
+                self.notify(Recovered(left.output, left.records))
             recording = self._recording = self._begin(
                 start_ns, wall_ns if earlier is None else earlier.epoch_ns
             )

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from tickdeck import MockServer
-from tickdeck.cassette.errors import StorageError
+from tickdeck.cassette.errors import FormatError, StorageError, UsageError
 from tickdeck.cassette.files import open_cassette, open_cassettes, verify_file
 from tickdeck.cassette.making import make_cassette
 from tickdeck.cassette.recording import Recording
@@ -393,6 +393,87 @@ def test_what_cannot_go_on_is_a_usage_error_and_leaves_nothing(vendor, tmp_path,
         timeout=60,
     )
     assert (done.returncode, sentence in done.stderr, list(tmp_path.iterdir())) == (2, True, [])
+
+
+def left(path, *offsets, seq=0):
+    """What a recorder that was killed leaves, with so many records."""
+    header = Header(7, note=path.name)
+    recording = Recording.create(path, header, redactor=Redactor(find("polygon").places), continues=True)
+    recording.append([TrackOpened(seq + at, offset, at, "stocks") for at, offset in enumerate(offsets)])
+    return recording
+
+
+def test_a_killed_recording_is_recovered_and_goes_on(vendor, tmp_path):
+    output = tmp_path / "day.cassette"
+    kills = ASKS.replace("sys.exit(", "os.kill(os.getppid(), ")
+    subprocess.run(words(vendor, output, command=(sys.executable, "-c", kills, "3", "9")), timeout=60)
+    assert not output.exists()
+    done = around(vendor, output, "--append", asks=2)
+    assert "day.cassette was never sealed: " in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["day-0002.cassette", "day.cassette"]
+    assert numbers([output, tmp_path / "day-0002.cassette"]) == [0, 1, 2, 0, 1]
+
+
+def test_every_segment_that_was_not_sealed_is_recovered(tmp_path):
+    make_cassette(tmp_path / "day.cassette", Header(7), [TrackOpened(0, 0, 0, "stocks")], replace=False)
+    left(tmp_path / "day-0002.cassette", 5, seq=1).abandon()
+    left(tmp_path / "day-0003.cassette", 6, 8, seq=2).abandon()
+    found = before(tmp_path / "day.cassette")
+    assert [(each.output, each.records) for each in found.recovered] == [
+        ("day-0002.cassette", 1),
+        ("day-0003.cassette", 2),
+    ]
+    assert (found.segment, found.next_seq, found.last_offset_ns) == (3, 4, 8)
+    assert not any(path.name.endswith(".part") for path in tmp_path.iterdir())
+
+
+def test_a_recording_at_work_does_not_go_on(tmp_path):
+    at_work = left(tmp_path / "day.cassette", 1)
+    with pytest.raises(UsageError, match=r"day.cassette.part is being recorded by another process"):
+        before(tmp_path / "day.cassette")
+    at_work.abandon()
+
+
+@pytest.mark.parametrize("data", [b"", b"no cassette" * 99])
+def test_what_is_no_recording_stays_as_it_is(tmp_path, data):
+    part = tmp_path / "day.cassette.part"
+    part.write_bytes(data)
+    with pytest.raises(UsageError, match=r"there is no recording in day.cassette.part; move it away first"):
+        before(tmp_path / "day.cassette")
+    assert (list(tmp_path.iterdir()), part.read_bytes()) == ([part], data)
+
+
+def test_a_damaged_recording_is_left_for_recover(tmp_path):
+    part = tmp_path / "day.cassette.part"
+    left(tmp_path / "day.cassette", *range(2000)).abandon()
+    (rows,) = tmp_path.glob("*.w*")
+    data = bytearray(rows.read_bytes())
+    data[len(data) // 2] ^= 1
+    rows.write_bytes(data)
+    with pytest.raises(FormatError, match=r"day.cassette.part is damaged; `tickdeck recover"):
+        before(tmp_path / "day.cassette")
+    assert (sorted(tmp_path.iterdir()), rows.read_bytes()) == ([part, rows], data)
+
+
+def test_another_recording_of_the_same_name_is_not_overlooked(tmp_path):
+    make_cassette(tmp_path / "day.cassette", Header(8), [TrackOpened(0, 0, 0, "stocks")], replace=False)
+    other = tmp_path / "other.cassette"
+    left(other, 1).abandon()
+    for path in list(tmp_path.glob("other*")):
+        path.rename(path.with_name(path.name.replace("other", "day")))
+    with pytest.raises(UsageError, match=r"day.cassette and day.cassette.part are both there"):
+        before(tmp_path / "day.cassette")
+
+
+def test_what_a_killed_recovery_left_is_removed(tmp_path):
+    path = tmp_path / "day.cassette"
+    left(path, 1).abandon()
+    kept = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    before(path)
+    for each, data in kept.items():
+        each.write_bytes(data)
+    assert before(path).recovered == ()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_was_made_up_does_not_go_on(vendor, tmp_path):
