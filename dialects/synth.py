@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.records import (
     TEXT,
     Anchor,
@@ -33,6 +32,7 @@ from tickdeck.cassette.records import (
 from tickdeck.dialects.learning import ProfileLearner
 from tickdeck.dialects.prng import Prng
 from tickdeck.dialects.synth_feed import EPOCH_NS, KNOWN, SECOND, Batch, Feed
+from tickdeck.dialects.synth_limits import check
 from tickdeck.dialects.synth_page import daily_bars
 from tickdeck.dialects.synth_rest import Desk
 from tickdeck.dialects.synth_talk import KEY, READY_NS, Line
@@ -77,11 +77,9 @@ def market(seed: int, *, symbols: int = 500, seconds: int = 60, rate: int = 5_00
 
     Streams: what is held at a time is one second's timetable and the state of the
     stocks. After the last second come the aggregates that close it, on top of the
-    rate. UsageError when a number is below 1.
+    rate. UsageError when a number is below 1, or beyond `synth_limits`.
     """
-    for name, value in (("symbols", symbols), ("seconds", seconds), ("rate", rate)):
-        if value < 1:
-            raise UsageError(f"a market needs at least 1 for {name}, not {value}")
+    check(symbols=symbols, seconds=seconds, rate=rate)
     return _in_order(_market(Feed(symbols, chance=Prng(seed)), seconds, rate))
 
 
