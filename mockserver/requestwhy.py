@@ -11,8 +11,10 @@ from typing import Final
 from tickdeck.cassette.errors import UsageError
 from tickdeck.cassette.readable import Readable
 from tickdeck.cassette.records import Interaction
+from tickdeck.dialects import find
 from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.misses import show
+from tickdeck.mockserver.refusing import Refusals
 from tickdeck.mockserver.rundown import RequestRun, Rundown
 from tickdeck.mockserver.shelf import Shelf
 
@@ -66,7 +68,9 @@ def asked_of(question: str) -> Asked:
 
 def who_answers(cassette: Readable, rules: Rules, asked: Asked) -> list[RequestVerdict]:
     """All recordings of a request, in order; or why there is none."""
-    shelf = Shelf(cassette.interactions(), rules=rules)
+    interactions = list(cassette.interactions())
+    refusals = Refusals(interactions, find(cassette.header.dialect))
+    shelf = Shelf(interactions, rules=rules, aside=refusals.numbers)
     request = show(rules.key(asked))
     found = [
         RequestVerdict(Outcome.RECORDED, request, entry, fact=made)

@@ -42,8 +42,10 @@ class RestDesk:
         rules = Rules.of(stage.dialect, ignored=options.ignored, bound=options.matched)
         self.stubs = stubs_of(options.stubs, rules=rules)
         interactions = list(stage.cassette.interactions())
-        self._shelf = Shelf(interactions, rules=rules, zero_ns=stage.tapes.zero_ns)
-        self._refusals = Refusals(interactions if options.profile is None else (), stage.dialect)
+        self._refusals = Refusals(interactions, stage.dialect)
+        self._shelf = Shelf(
+            interactions, rules=rules, zero_ns=stage.tapes.zero_ns, aside=self._refusals.numbers
+        )
         self.service = Service(stage.cassette.header.origins, stage.dialect.origins)
         self.reset()
 
@@ -51,6 +53,7 @@ class RestDesk:
         """As if nobody had asked yet."""
         self.stubs.reset()
         self._shelf.reset()
+        self._refusals.reset()
         self.asked = 0
         self.misses: list[dict[str, object]] = []
         self._missed = 0
@@ -112,7 +115,7 @@ class RestDesk:
     ) -> web.StreamResponse:
         """As it was recorded; where no refusal was, in the profile's words."""
         self._refused += 1
-        recorded = self._refusals.of(key)
+        recorded = self._refusals.next(key) if self._stage.options.profile is None else None
         refusal = bad_key(self._stage.wording.bad_key) if key else NO_KEY
         status = refusal.http if recorded is None else recorded.status
         self._stage.note([self._entry("request", asked, None, status=status)])

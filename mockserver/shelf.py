@@ -12,7 +12,7 @@ Recorded refusals (401, 404, 429 ...) are answers like others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from tickdeck.cassette.records import Interaction
@@ -33,9 +33,19 @@ class Found(NamedTuple):
 
 
 class Shelf:
-    """Interactions by request. ``position_ns`` of `find` counts from ``zero_ns``, the offset of the tape's zero."""
+    """Interactions by request. ``position_ns`` of `find` counts from ``zero_ns``, the offset of the tape's zero.
 
-    def __init__(self, interactions: Iterable[Interaction], *, rules: Rules, zero_ns: int = 0) -> None:
+    Those whose sequence numbers are ``aside`` answer only where nothing else was recorded of a request.
+    """
+
+    def __init__(
+        self,
+        interactions: Iterable[Interaction],
+        *,
+        rules: Rules,
+        zero_ns: int = 0,
+        aside: Collection[int] = (),
+    ) -> None:
         self._rules = rules
         self._zero_ns = zero_ns
         self._all: dict[int, Interaction] = {}
@@ -45,7 +55,10 @@ class Shelf:
                 self._all[interaction.seq] = interaction
                 grouped.setdefault(rules.key(Asked.recorded(interaction)), []).append(interaction)
         self._variants = {
-            key: Variants.of(key, entries, chooses=rules.chooses) for key, entries in grouped.items()
+            key: Variants.of(
+                key, [each for each in entries if each.seq not in aside] or entries, chooses=rules.chooses
+            )
+            for key, entries in grouped.items()
         }
         self._with_blanks = [each for each in self._variants.values() if each.key.has_blanks]
         self._by_path: dict[tuple[str, ...], dict[str, list[Variants]]] = {}

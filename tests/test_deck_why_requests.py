@@ -87,6 +87,21 @@ def test_what_is_said_to_leave_aside_comes_to_what_the_settings_do(
     assert why(day, f"GET {TRADES}&_=1&cursor=AbC123&b=1", "--ignore", "query:cursor") == 1
 
 
+def test_a_refusal_of_a_bad_key_is_no_answer_of_the_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = ((b"Authorization", b"Bearer a-key-of-sixteen-letters"),)
+    url = f"https://api.massive.com{NOW}"
+    records = [
+        Interaction(0, 0, 0, 0, 0, "GET", url, 401),
+        Interaction(1, 1, 1, 1, 1, "GET", url, 200, request_headers=key, body=b"{}"),
+    ]
+    path = tmp_path / "x.cassette"
+    make_cassette(path, Header(1_577_975_400_000_000_000), records, replace=False)
+    assert why(path, f"GET {NOW}") == 0
+    assert re.findall(r"interaction (\d).*: (\d+),", capsys.readouterr().out) == [("1", "200")]
+
+
 def test_a_key_in_the_question_is_printed_nowhere(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = "the-secret-key-of-mine"
     for flags in ((), ("--json",)):

@@ -82,9 +82,14 @@ def make_market(make: Make) -> Callable[..., Any]:
 def test_a_refused_key_hears_what_the_recorded_one_heard(make_market: Callable[..., Any]) -> None:
     with make_market(reject_keys=["bad"]) as market:
         assert get(market, f"{BARS}?apiKey=bad") == (401, UNKNOWN, "the service")
-        assert get(market, BARS, Authorization="Bearer bad") == (401, UNKNOWN, "the service")
+        for _ in range(2):
+            assert get(market, BARS, Authorization="Bearer bad") == (
+                401,
+                b'{"error":"a later one"}',
+                "the service",
+            )
         assert auth(market, params="bad") == REFUSED
-        assert market.report()["requests"]["refused"] == 2
+        assert market.report()["requests"]["refused"] == 3
 
 
 def test_a_refusal_that_nobody_learned_is_found_on_the_tape(
@@ -105,6 +110,24 @@ def test_a_recorded_refusal_that_was_given_is_played(make_market: Callable[..., 
     with make_market(reject_keys=["bad"]) as market:
         get(market, f"{BARS}?apiKey=bad")
         assert len(market.report()["unplayed"]) == 3
+
+
+def test_a_good_key_is_not_answered_with_what_a_bad_one_or_none_heard(
+    make_market: Callable[..., Any],
+) -> None:
+    refused = (interaction(1, BARS, 401, NO_KEY), interaction(2, f"{BARS}?apiKey=REDACTED-1", 401, UNKNOWN))
+    good = f"{BARS}?apiKey=REDACTED-2"
+    revoked = (interaction(3, good, 200, b"{}"), interaction(4, good, 401, b"revoked"))
+    with make_market(refused + revoked, reject_keys=["bad"], profile="polygon") as market:
+        assert [get(market, f"{BARS}?apiKey=K")[1] for _ in range(2)] == [b"{}", b"revoked"]
+    with make_market(refused, reject_keys=["bad"]) as market:
+        assert [get(market, f"{BARS}?apiKey=K")[1] for _ in range(2)] == [NO_KEY, UNKNOWN]
+
+
+def test_where_no_key_was_needed_a_refusal_is_an_answer_like_others(make_market: Callable[..., Any]) -> None:
+    records = (interaction(1, BARS, 401, NO_KEY), interaction(2, BARS, 200, b"{}"))
+    with make_market(records) as market:
+        assert [get(market, f"{BARS}?apiKey=K")[1] for _ in range(2)] == [NO_KEY, b"{}"]
 
 
 def test_a_request_without_a_key_hears_what_the_recorded_one_heard(make_market: Callable[..., Any]) -> None:
