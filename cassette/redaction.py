@@ -271,6 +271,8 @@ class Redactor:
 
     def _put(self, data: bytes, spots: Iterable[Spot], *, counted: bool = True) -> bytes:
         """``data`` with placeholders in these spots."""
+        if not spots:
+            return data
         pieces: list[bytes] = []
         kept_to = 0
         for spot in sorted(spots):

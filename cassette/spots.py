@@ -34,7 +34,6 @@ _INDEX: Final = re.compile(rb"\[[0-9]*\]\Z")
 _IN_BRACKETS: Final = b"(?:" + spelled_as("[") + b"[0-9]*" + spelled_as("]") + b")?"
 """A name of which there are several: ``apiKey[]``."""
 
-_MAY_HAVE_PARAMETERS: Final = (b"=", b"%", b"\\")
 LONGEST_NAME: Final = 256
 """Bytes of a name and of what stands between it and its value, in any spelling."""
 
@@ -134,11 +133,11 @@ def as_text(raw: bytes) -> str:
 
 def parameter_spots(text: bytes, names: frozenset[str], *, is_address: bool = False) -> list[Spot]:
     """The values of these query parameters in an address, or in a text that may hold addresses or be a form."""
-    if not names or not any(mark in text for mark in _MAY_HAVE_PARAMETERS):
-        return []
-    pattern, endings = _names_before(names), tuple(name.encode() for name in names)
-    found: list[Spot] = []
     has_escapes = b"%" in text or b"\\" in text
+    if not names or not (has_escapes or b"=" in text):
+        return []
+    pattern, endings = _names_before(names), _endings(names)
+    found: list[Spot] = []
     for equals in (_EQUALS if has_escapes else _EQUALS_AS_IT_IS).finditer(text):
         before = text[max(0, equals.start() - LONGEST_NAME) : equals.start()]
         word = before[len(before.rstrip(_IN_NAMES)) :]  # a name is all in it, however it is spelled
@@ -175,6 +174,11 @@ def _names_before(names: frozenset[str]) -> re.Pattern[bytes]:
     return re.compile(before + b"(?P<name>" + _any_of(names) + _IN_BRACKETS + rb")\Z")
 
 
+@lru_cache(maxsize=16)
+def _endings(names: frozenset[str]) -> tuple[bytes, ...]:
+    return tuple(name.encode() for name in names)
+
+
 def _any_of(names: Iterable[str]) -> bytes:
     return b"(?:" + b"|".join(spelled_as(name, any_case=True) for name in sorted(names)) + b")"
 
@@ -196,15 +200,15 @@ def user_spots(url: bytes) -> list[Spot]:
 
 def header_spots(name: bytes, value: bytes, places: SecretPlaces) -> list[Spot]:
     """What is secret in one header field."""
-    lower = name.lower()
-    if places.headers and lower == _SUBPROTOCOLS:
+    lower, listed = name.lower(), places.headers
+    if listed and lower == _SUBPROTOCOLS:
         return list(_subprotocols(value))
-    if places.headers and lower.endswith(_SECRET_ENDINGS) and lower.decode("latin-1") not in places.headers:
+    if lower.decode("latin-1") in listed:
+        return list(_field(lower, value))
+    if listed and lower.endswith(_SECRET_ENDINGS):
         # Whatever it is, the next may be another: a service may send a new one with each answer.
         return [] if lower in _NO_SECRETS else [spot._replace(passing=True) for spot in _field(lower, value)]
-    if lower.decode("latin-1") not in places.headers:
-        return parameter_spots(value, places.query_parameters, is_address=lower in _ADDRESS_HEADERS)
-    return list(_field(lower, value))
+    return parameter_spots(value, places.query_parameters, is_address=lower in _ADDRESS_HEADERS)
 
 
 def _field(lower: bytes, value: bytes) -> Iterator[Spot]:
