@@ -184,6 +184,6 @@ def _action(action: str, params: str) -> bytes:
 def _events(payload: bytes) -> list[dict[str, object]]:
     try:
         events = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []

@@ -57,5 +57,5 @@ def words_of(refusal: Response) -> str:
     try:
         said = json.loads(refusal.body)
         return str(said.get("error") or said.get("message") or refusal.reason)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return refusal.body[:_SAID].decode("ascii", "replace") or refusal.reason
