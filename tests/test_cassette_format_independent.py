@@ -81,12 +81,15 @@ def chunk_rows(payload: bytes) -> tuple[dict, dict[int, bytes], list[tuple[str, 
     names = unpack(restored(1, names[1], names[0]) if isinstance(names, list) else names)
     rows: dict[int, bytes] = {}
     events: list[tuple[str, bytes]] = []
+    heard: list[tuple[int, str]] = []
     for (track, size, frames, statuses), lane in zip(summary["lanes"], columns["lanes"], strict=True):
         wire, blob = blob[:size], blob[size:]
         before = len(rows), len(events)
-        lane_rows(track, lane, wire, names, rows, events)
+        heard += lane_rows(track, lane, wire, names, rows, events)
         assert len(rows) - before[0] == frames
         assert sum(not channel for channel, _ in events[before[1] :]) == statuses
+    heard.sort(key=lambda one: one[0])
+    assert names == list(dict.fromkeys(["", *(channel for _, channel in heard)]))
     for size in column(columns["side"]):
         row, blob = blob[:size], blob[size:]
         rows[unpack(row)[1]] = row
@@ -94,18 +97,23 @@ def chunk_rows(payload: bytes) -> tuple[dict, dict[int, bytes], list[tuple[str, 
     return summary, rows, events
 
 
-def lane_rows(track: int, lane: dict, wire: bytes, names: list[str], rows: dict, events: list) -> None:
+def lane_rows(
+    track: int, lane: dict, wire: bytes, names: list[str], rows: dict, events: list
+) -> list[tuple[int, str]]:
+    """The rows and events of a lane; returned are the channels of its events, by the sequence of their frames."""
     read = {name: column(lane[name]) for name in lane}
     spans = zip(read["event_skips"], read["event_lengths"], read["event_channels"], strict=True)
     frames = zip(
         *(read[name] for name in ("seqs", "offsets", "headers", "tails", "event_counts")), strict=True
     )
     begin, at, on = 0, 0, []
+    heard: list[tuple[int, str]] = []
     for seq, offset, header, tail, count in frames:
         for _ in range(count):
             skip, length, channel = next(spans)
             events.append((names[channel], wire[at + skip : at + skip + length]))
             on.append(channel)
+            heard.append((seq, names[channel]))
             at += skip + length
         end = at + tail
         assert wire[begin] == 0x81
@@ -115,6 +123,7 @@ def lane_rows(track: int, lane: dict, wire: bytes, names: list[str], rows: dict,
     postings = iter(read["postings"])
     for channel, count in zip(read["posting_channels"], read["posting_counts"], strict=True):
         assert [next(postings) for _ in range(count)] == [n for n, one in enumerate(on) if one == channel]
+    return heard
 
 
 def read(data: bytes) -> tuple[dict, list[bytes], list[tuple[str, bytes]]]:
