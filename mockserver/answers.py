@@ -87,7 +87,7 @@ def answer_of(
         headers=_with_length(headers, length),
         body=data,
         rewritten=body.rewritten + readdressed,
-        complete=interaction.complete,
+        complete=interaction.complete or _is_head_of_other(interaction, method),
         trouble=body.trouble,
     )
 
@@ -165,9 +165,15 @@ def _extent(interaction: Interaction, method: str, data: bytes) -> tuple[bytes, 
     """The body that goes out, and the value of Content-Length (``None``: no such field)."""
     if interaction.status in _BODILESS:
         return b"", None
-    if interaction.method.upper() == "HEAD":
+    of_head = interaction.method.upper() == "HEAD"
+    if of_head or (not interaction.complete and _is_head_of_other(interaction, method)):
         return b"", next(iter(_values(interaction.response_headers, b"content-length")), None)
     return b"" if method.upper() == "HEAD" else data, b"%d" % len(data)
+
+
+def _is_head_of_other(interaction: Interaction, method: str) -> bool:
+    """Whether only the head is wanted of what was recorded with a body: where that broke off is not to be seen."""
+    return method.upper() == "HEAD" and interaction.method.upper() != "HEAD"
 
 
 def _with_length(headers: HeaderPairs, length: bytes | None) -> HeaderPairs:

@@ -115,6 +115,12 @@ def test_a_recorded_head_keeps_its_length(length: HeaderPairs) -> None:
     assert (made.body, made.headers) == (b"", (*JSON, *length))
 
 
+@pytest.mark.parametrize("length", [(), ((b"Content-Length", b"1234"),)])
+def test_a_head_answered_by_a_get_that_broke_off_is_whole(length: HeaderPairs) -> None:
+    made = answer(replace(recorded(b"abc", (*JSON, *length)), complete=False), method="HEAD")
+    assert (made.body, made.headers, made.complete) == (b"", (*JSON, *length), True)
+
+
 def test_an_address_at_the_upstream_becomes_ours() -> None:
     made = answer(recorded(PAGE))
     assert (made.body, made.rewritten) == (OURS, 1)
