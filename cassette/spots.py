@@ -66,6 +66,37 @@ _SUBPROTOCOL: Final = re.compile(
 _AUTHORIZATIONS: Final = frozenset((b"authorization", b"proxy-authorization"))
 
 
+_NO_STRINGS: Final = rb"(?:[\w+.\-]{1,64}" + _SPACE + b"," + _SPACE + b")*"
+"""Numbers and names of constants in front of a string in an array."""
+
+_INSIDES: Final = (
+    (b"", rb"(?:\\.|(?!(?P=q))[^\\])*"),
+    (rb"\\", rb"(?:\\\\(?:\\.|[^\\])|\\(?!(?P=q))[^\\]|[^\\])*"),
+)
+"""What stands before a quote, and between two: in JSON, and in JSON inside a string."""
+
+_NEXT: Final = {
+    (depth, q): re.compile(
+        slash
+        + q
+        + _SPACE
+        + b","
+        + _SPACE
+        + _NO_STRINGS
+        + slash
+        + rb"(?P<q>"
+        + q
+        + rb")(?P<value>"
+        + inside
+        + rb")",
+        re.DOTALL,
+    )
+    for depth, (slash, inside) in enumerate(_INSIDES, start=1)
+    for q in (b'"', b"'")
+}
+"""By depth and quote, from the end of one string of an array on: the next one."""
+
+
 class Spot(NamedTuple):
     """Bytes ``[start, end)`` hold ``secret``, and this is the place (``query apiKey``).
 
@@ -260,11 +291,19 @@ def member_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
     found: list[Spot] = []
     for depth, pattern in enumerate(_members(names), start=1):
         for hit in pattern.finditer(text):
-            secret = unescaped(hit["value"], depth)
-            if _is_something(secret):
-                name = unescaped(hit["name"], depth)
-                found.append(Spot(hit.start("value"), hit.end("value"), secret, f"{place} {name}"))
+            name = unescaped(hit["name"], depth)
+            for start, end in _values(text, hit, depth):
+                if _is_something(secret := unescaped(text[start:end], depth)):
+                    found.append(Spot(start, end, secret, f"{place} {name}"))
     return sorted(found)
+
+
+def _values(text: bytes, first: re.Match[bytes], depth: int) -> Iterator[tuple[int, int]]:
+    """Where the value of a member stands; of an array, where all its strings do."""
+    yield first.span("value")
+    hit: re.Match[bytes] | None = first
+    while first["array"] is not None and (hit := _NEXT[depth, first["q"]].match(text, hit.end("value"))):
+        yield hit.span("value")
 
 
 def prepare(places: SecretPlaces) -> None:
@@ -280,16 +319,14 @@ def prepare(places: SecretPlaces) -> None:
 @lru_cache(maxsize=16)
 def _members(names: frozenset[str]) -> tuple[re.Pattern[bytes], ...]:
     """Quoted name, colon, quoted value (in an array, perhaps): with plain quotes, then with escaped ones."""
-    plain = rb"(?:\\.|(?!(?P=q))[^\\])*"
-    nested = rb"(?:\\\\(?:\\.|[^\\])|\\(?!(?P=q))[^\\]|[^\\])*"
     return tuple(
         re.compile(
             slash + rb"(?P<q>[\"'])(?P<name>" + _any_of(names) + _IN_BRACKETS + rb")" + slash + rb"(?P=q)"
-            + _SPACE + b":" + _SPACE + rb"(?:\[" + _SPACE + rb")?" + slash + rb"(?P=q)"
+            + _SPACE + b":" + _SPACE + rb"(?P<array>\[" + _SPACE + _NO_STRINGS + rb")?" + slash + rb"(?P=q)"
             + rb"(?P<value>" + value + rb")",
             re.DOTALL,
         )
-        for slash, value in ((b"", plain), (rb"\\", nested))
+        for slash, value in _INSIDES
     )  # fmt: skip
 
 

@@ -43,6 +43,21 @@ def test_a_secret_is_one_in_a_query_a_form_and_json(name: str) -> None:
     assert json.loads(body) == {"x": {name: "REDACTED-1"}}
 
 
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ('["%s", "other-secret-of-9"]', '["REDACTED-1", "REDACTED-2"]'),
+        ('[7, null,"%s",-1.5,"\\u006fther-secret-of-9"]', '[7, null,"REDACTED-1",-1.5,"REDACTED-2"]'),
+        ('["%s"],"x":["y","z"]', '["REDACTED-1"],"x":["y","z"]'),
+    ],
+)
+def test_of_several_secrets_in_an_array_none_stays(written: str, left: str) -> None:
+    body, expected = '{"token":' + written % SECRET + "}", '{"token":' + left + "}"
+    assert cleaned(asked(sent=body.encode())).request_body == expected.encode()
+    inside = cleaned(asked(sent=json.dumps({"text": body}).encode())).request_body
+    assert json.loads(inside) == {"text": expected}
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("quote", ['"', ""])
 @pytest.mark.parametrize("more", ["", "\r\nContent-Type: text/plain"])
