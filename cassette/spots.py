@@ -301,9 +301,10 @@ def member_spots(text: bytes, names: frozenset[str], place: str) -> list[Spot]:
 def _values(text: bytes, first: re.Match[bytes], depth: int) -> Iterator[tuple[int, int]]:
     """Where the value of a member stands; of an array, where all its strings do."""
     yield first.span("value")
-    hit: re.Match[bytes] | None = first
-    while first["array"] is not None and (hit := _NEXT[depth, first["q"]].match(text, hit.end("value"))):
+    hit = _NEXT[depth, first["q"]].match(text, first.end("value")) if first["array"] is not None else None
+    while hit is not None:
         yield hit.span("value")
+        hit = _NEXT[depth, hit["q"]].match(text, hit.end("value"))
 
 
 def prepare(places: SecretPlaces) -> None:
