@@ -18,9 +18,9 @@ the colon, the slashes and the host; the spelling of colon and slashes is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from tickdeck.cassette.records import HeaderPairs
 
@@ -38,23 +38,28 @@ _HOST_ESCAPE: Final = (
     rb"|(?!00)[0-9A-Fa-f]{4})"
 )
 _USER_ESCAPE: Final = rb"\\u00(?:2[14-9A-Ea-e]|3[0-9ABDabd]|[567][0-9A-Fa-f]|4[1-9A-Fa-f])"
+_HOST: Final = rb"[\w.\-:\[\]%\x80-\xff]*+"
+_USER: Final = rb"[!$&'()*+,;=~\w.:%\-]*+"
 _AUTHORITY: Final = (
-    rb"(?=(?P<authority>(?:[\w.\-:\[\]%\x80-\xff]++|" + _HOST_ESCAPE + rb")++)"
-    rb"(?!(?:[!$&'()*+,;=~\w.:%\-]++|" + _USER_ESCAPE + rb")*+(?:@|\\u0040)))"
+    rb"(?=(?P<authority>" + _HOST + rb"(?:" + _HOST_ESCAPE + _HOST + rb")*+)"
+    rb"(?!" + _USER + rb"(?:" + _USER_ESCAPE + _USER + rb")*+(?:@|\\u0040)))"
 )
 """All possessive: what cannot match is not read twice."""
 
-_PLAIN: Final = re.compile(rb"(?P<slashes>//)" + _AUTHORITY)
-_ESCAPED: Final = re.compile(rb"(?P<slashes>(?:/|\\/|\\u002[fF]){2})" + _AUTHORITY)
-"""From the slashes on: a pattern that begins with a letter or a colon looks far longer at a page of numbers."""
+_SLASHES: Final = rb"(?P<slashes>(?:/|\\/|\\u002[fF]){2})"
+_PLAIN: Final = re.compile(rb"(?P<colon>:)(?P<slashes>//)" + _AUTHORITY)
+_SLASHED: Final = re.compile(rb"(?P<colon>:)" + _SLASHES + _AUTHORITY)
+_ESCAPED: Final = re.compile(rb"(?P<colon>:|\\u003[aA])" + _SLASHES + _AUTHORITY)
+_IN_FIELD: Final = re.compile(rb"(?P<colon>:|\\u003[aA]|)" + _SLASHES + _AUTHORITY)
+"""From the colon on: a pattern that begins with a letter looks ten times as long at a page of numbers."""
 
 _SCHEME: Final = re.compile(
     rb"(?:(?<![A-Za-z0-9+.\-])|(?<=\\[bfnrt])|(?<=\\u00[01][0-9a-f])|(?<=\\u002[0-9acf])|(?<=\\u003[a-f])"
-    rb"|(?<=\\u(?!00)[0-9a-f]{4}))(?P<scheme>https?|wss?)(?P<colon>:|\\u003a)\Z",
+    rb"|(?<=\\u(?!00)[0-9a-f]{4}))(?:https?|wss?)\Z",
     re.IGNORECASE,
 )
-_REACH: Final = len(rb"\u000ahttps\u003a")
-"""How far before the slashes that has to look."""
+_REACH: Final = len(rb"\u000ahttps")
+"""How far before the colon that has to look."""
 
 _RELATIVE: Final = re.compile(rb"(?:\A|[\s<='\"])\Z")
 """What stands before an address without a scheme, in a field."""
@@ -69,15 +74,14 @@ _BORDER: Final = re.compile(rb"[\s\"<>{}]")
 LONGEST: Final = 4096
 """Bytes that a text in pieces keeps back at most."""
 
+_LONGEST_AUTHORITY: Final = 6 * 260
+"""Bytes of the longest one that can be an origin's, every letter of it escaped."""
+
 _SOCKET_SCHEME: Final = {b"http": b"ws", b"https": b"wss"}
 
 
-class _Place(NamedTuple):
-    """Where an address leads: equal for all spellings of it."""
-
-    is_socket: bool
-    host: bytes
-    port: bytes
+_Place: TypeAlias = tuple[bytes, bytes]
+"""Host and port, equal for all spellings of them."""
 
 
 class _Change(NamedTuple):
@@ -100,7 +104,7 @@ class Service:
     def __init__(self, upstreams: Iterable[str], vendor: Iterable[str]) -> None:
         vendor = tuple(vendor)
         self.origins = tuple(dict.fromkeys((*upstreams, *vendor)))
-        self._hosts = frozenset(place[1:] for place in _places(vendor))
+        self._vendor = _places(vendor)
 
     def for_client(self, own: str) -> Origins:
         """What is replaced for a client that found us at ``own``.
@@ -108,7 +112,7 @@ class Service:
         Nothing, where that is a name of the vendor: such a client was led here, as it will be led to
         the vendor's other names, and is given what the vendor says, to the letter.
         """
-        is_by_name = _place_of(own)[1:] in self._hosts
+        is_by_name = _place(own.encode().rstrip(b"/").partition(b"://")[2]) in self._vendor
         return Origins(() if is_by_name else self.origins, own=own)
 
 
@@ -148,33 +152,32 @@ class Origins:
 
     def changes(self, text: bytes, *, in_field: bool = False) -> Iterator[_Change]:
         """What is to be replaced, from the left; in a field (``in_field``) also ``//HOST/PATH``."""
-        is_escaped = b"\\/" in text or b"\\u00" in text
-        if not self._places or not (is_escaped or b"//" in text):
+        if not self._places or (b"/" not in text and b"\\" not in text):
             return
-        for hit in (_ESCAPED if is_escaped else _PLAIN).finditer(text):
-            change = self._change(text, hit, in_field=in_field)
+        for hit in (_IN_FIELD if in_field else _pattern(text)).finditer(text):
+            change = self._change(text, hit)
             if change is not None:
                 yield change
 
-    def _change(self, text: bytes, hit: re.Match[bytes], *, in_field: bool) -> _Change | None:
-        before = text[max(hit.start() - _REACH, 0) : hit.start()]
-        found = _SCHEME.search(before)
-        if found is None and not (in_field and _RELATIVE.search(before)):
-            return None
-        scheme, colon = (b"", b"") if found is None else (found["scheme"], found["colon"])
+    def _change(self, text: bytes, hit: re.Match[bytes]) -> _Change | None:
         authority = hit["authority"]
         if not _PATH.match(text, hit.end("authority")):
             authority = authority.rstrip(b".:")  # the end of a sentence is not part of an address
-        if _place(scheme, authority) not in self._places:
+        kinds = self._places.get(_place(authority)) if len(authority) <= _LONGEST_AUTHORITY else None
+        if kinds is None:
             return None
-        start = hit.start() - len(scheme) - len(colon)
-        own = self._scheme_for(scheme) + colon + hit["slashes"] + self._authority
-        return _Change(start, hit.start("authority") + len(authority), own)
+        before = text[max(hit.start() - _REACH, 0) : hit.start()]
+        found = (_SCHEME if hit["colon"] else _RELATIVE).search(before)
+        scheme = found[0] if found is not None and hit["colon"] else b""
+        if found is None or _is_socket(scheme) not in kinds:
+            return None
+        own = self._scheme_for(scheme) + hit["colon"] + hit["slashes"] + self._authority
+        return _Change(hit.start() - len(scheme), hit.start("authority") + len(authority), own)
 
-    def _scheme_for(self, upstream_scheme: bytes) -> bytes:
-        if upstream_scheme.lower().startswith(b"ws"):
+    def _scheme_for(self, scheme: bytes) -> bytes:
+        if _is_socket(scheme):
             return _SOCKET_SCHEME[self._scheme]
-        return self._scheme if upstream_scheme else b""
+        return self._scheme if scheme else b""
 
 
 class Rewriter:
@@ -220,24 +223,34 @@ def _spliced(text: bytes, changes: list[_Change]) -> tuple[bytes, int]:
     return (b"".join([*pieces, text[at:]]) if changes else text), len(changes)
 
 
+def _pattern(text: bytes) -> re.Pattern[bytes]:
+    """The least of them that finds every address in a text: what looks for escapes takes longer."""
+    if b"\\" not in text or (b"\\/" not in text and b"\\u00" not in text):
+        return _PLAIN
+    return _ESCAPED if b"\\u003a" in text or b"\\u003A" in text else _SLASHED
+
+
 @lru_cache(maxsize=16)
-def _places(origins: tuple[str, ...]) -> frozenset[_Place]:
-    return frozenset(map(_place_of, origins))
+def _places(origins: tuple[str, ...]) -> Mapping[_Place, frozenset[bool]]:
+    """Where origins are; of each place whether it is one of sockets, of REST, or of both."""
+    kinds: dict[_Place, frozenset[bool]] = {}
+    for origin in origins:
+        scheme, _, authority = origin.encode("utf-8").rstrip(b"/").partition(b"://")
+        place = _place(authority)
+        kinds[place] = kinds.get(place, frozenset()) | {_is_socket(scheme)}
+    return kinds
 
 
-def _place_of(origin: str) -> _Place:
-    scheme, _, authority = origin.encode("utf-8").rstrip(b"/").partition(b"://")
-    return _place(scheme, authority)
+def _is_socket(scheme: bytes) -> bool:
+    return scheme.lower().startswith(b"ws")
 
 
-def _place(scheme: bytes, authority: bytes) -> _Place:
+@lru_cache(maxsize=1024)
+def _place(authority: bytes) -> _Place:
     if b"\\" in authority:
         authority = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), authority)
     host, colon, port = authority.rpartition(b":")
     if not colon or not (port.isdigit() or not port):
         host, port = authority, b""
-    port = port.lstrip(b"0")
-    default = port in (b"80", b"443")
-    return _Place(
-        scheme[:1] in b"wW" and bool(scheme), host.lower().removesuffix(b"."), b"" if default else port
-    )
+    port = port.lstrip(b"0") or port
+    return host.lower().removesuffix(b"."), b"" if port in (b"80", b"443") else port

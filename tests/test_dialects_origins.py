@@ -66,6 +66,7 @@ def test_every_spelling_of_an_upstream_origin_is_found_and_its_slashes_kept(
     [
         b"https://api.polygon.io.evil.example/v3",
         b"https://api.polygon.io:8443/v3",
+        b"https://api.polygon.io:0/v3",
         b"https://api.polygon.io@evil.example/v3",
         b"https://api.polygon.io:secret@evil.example/v3",
         b"https://xapi.polygon.io/v3",
@@ -115,6 +116,11 @@ def test_bytes_without_an_upstream_origin_come_back_as_they_were(text: bytes) ->
                 '{"next_url":"https://api.massive.com/v3?cursor=a"}',
                 "https://api.massive.com",
                 "https:\\/\\/api.massive.com\\/v3 ",
+                "https\\u003a\\u002f\\u002fAPI.massive.com.:443\\/v3",
+                "https://api.massive.com?cursor=" + "a" * LONGEST,
+                "x" * (LONGEST - 5),
+                "\\n",
+                "//",
                 "https://api.massive.com.evil/ ",
                 " ",
                 "\n",
@@ -123,7 +129,7 @@ def test_bytes_without_an_upstream_origin_come_back_as_they_were(text: bytes) ->
         ),
         max_size=20,
     ),
-    cuts=st.lists(st.integers(1, 60), min_size=1, max_size=9),
+    cuts=st.lists(st.integers(1, 60) | st.integers(LONGEST - 30, LONGEST + 30), min_size=1, max_size=9),
 )
 def test_a_text_in_pieces_is_rewritten_as_a_whole_one_is(pieces: list[str], cuts: list[int]) -> None:
     origins = Origins(["https://api.massive.com"], own="http://127.0.0.1:8421")
@@ -144,3 +150,40 @@ def test_a_text_in_pieces_is_given_away_up_to_the_last_border() -> None:
     assert rewriter.feed(b'ive.com/v3"}') == b'http://127.0.0.1:8421/v3"}'
     assert rewriter.feed(b"9" * 10_000) == b"9" * (10_000 - LONGEST)
     assert rewriter.finish() == b"9" * LONGEST
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_an_address_longer_than_what_is_kept_back_is_found_in_pieces_of_any_size(size: int) -> None:
+    text = b'{"next":"https://api.polygon.io/v3?cursor=' + b"a" * (2 * LONGEST) + b'"}'
+    rewriter = Origins(UPSTREAM, own=OWN).as_it_comes()
+    given = b"".join(rewriter.feed(text[at : at + size]) for at in range(0, len(text), size))
+    assert given + rewriter.finish() == rewritten(text) != text
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"://a",
+        b"\\u003a\\u002f\\u002fa",
+        b":",
+        b"/",
+        b"\\/",
+        b"\\",
+        b"\\u0061",
+        b"a",
+        b"!",
+        b"0",
+        b"a:",
+        b"\\u0021",
+        b".",
+    ],
+)
+@pytest.mark.parametrize("start", [b"", b"https://api.polygon.io"])
+def test_a_megabyte_that_is_made_to_be_hard_takes_no_longer_than_its_length(
+    start: bytes, unit: bytes
+) -> None:
+    # What went over a part of it twice for each of its bytes would take hours.
+    hostile = start + unit * (1_000_000 // len(unit))
+    assert len(rewritten(hostile)) <= len(hostile)
+    assert Origins(UPSTREAM, own=OWN).rewrite_fields(((b"Location", hostile),))[0][0][1][-9:] == hostile[-9:]
