@@ -13,7 +13,8 @@ from rich.status import Status
 from tickdeck.output import Quiet
 from tickdeck.recorder.meters import Flow
 from tickdeck.recorder.notices import Listening, Notice, Progress, cleaned
-from tickdeck.recorder.run import NO_EVENTS, NO_REQUEST, Options
+from tickdeck.recorder.options import Options
+from tickdeck.recorder.verdicts import NO_EVENTS, NO_REQUEST, NOTHING
 from tickdeck.watch.printable import one_line
 from tickdeck.words import SECOND, count, duration, market_time, size
 
@@ -108,8 +109,9 @@ def _ended(notice: Any) -> str:
 
 
 def _report(notice: Any) -> str:
-    if not notice.sealed and not notice.tracks and not notice.interactions:
-        return f"{notice.path}: nothing was recorded"
+    if not notice.frames and not notice.interactions:
+        left_out = f", {count(notice.left_out, 'frame')} left out" if notice.left_out else ""
+        return "\n".join((f"{notice.path}: nothing was recorded{left_out}", *notice.warnings))
     if "*" in notice.path and not notice.segments:
         return f"{notice.path}: all went well, and nothing of the ring is kept"
     redacted = sum(times for places in notice.redactions.values() for times in places.values())
@@ -143,6 +145,7 @@ def _span(seconds: float) -> str:
 
 VERDICTS: Final[Mapping[str, str]] = {
     NO_EVENTS: "no events came",
+    NOTHING: "nothing was recorded: no frame and no answer came that could be kept",
     NO_REQUEST: "the command never reached the recorder: see docs/recording.md, which client is reached how",
 }
 

@@ -82,6 +82,11 @@ class Counts:
     tracks_open: int = 0
     gaps: int = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing came: handshakes alone, and gaps, are nothing to play."""
+        return not self.frames and not self.interactions
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:

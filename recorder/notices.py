@@ -213,6 +213,11 @@ class Trouble(Notice):
 
 
 @dataclass(frozen=True, slots=True)
+class Unreached(Trouble):
+    """The upstream did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected(Notice):
     """What came was no request: so many ``times`` since this ``sentence`` was last said."""
 
@@ -226,7 +231,7 @@ class Report(Notice):
     """The end: what the cassette holds, and what there is to know about it.
 
     ``verdict`` is empty, or the reason why this recording is no success although
-    nothing failed (``no events``). ``segments`` are its files, where it has several;
+    nothing failed (``no events``, ``no request``, ``nothing``). ``segments`` are its files, where it has several;
     ``path`` is then a pattern. ``left_out`` are frames that were not wanted. ``sealed`` is false when only the unsealed
     recording could be left. ``redactions`` counts by placeholder and place.
     ``failed_because`` is why the exit code will not be 0, in a word.

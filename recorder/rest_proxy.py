@@ -15,7 +15,7 @@ from tickdeck.recorder.addresses import address, authority
 from tickdeck.recorder.capture import Exchange
 from tickdeck.recorder.clock import Clock
 from tickdeck.recorder.forwarding import answer_to_client, sent_upstream
-from tickdeck.recorder.notices import Notify, Trouble
+from tickdeck.recorder.notices import Notify, Trouble, Unreached
 from tickdeck.recorder.passing import Asked, Passing, in_one_piece
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Response, Upstream
@@ -121,6 +121,6 @@ def own_origin(request: web.BaseRequest) -> str:
 
 def unreachable(error: RecordingError, notify: Notify) -> web.Response:
     """The upstream did not answer: say so to the client, and to whoever watches the recorder."""
-    notify(Trouble(str(error)))
+    notify(Unreached(str(error)))
     sentence = json.dumps({"status": "ERROR", "error": f"tickdeck {error}"}, separators=(",", ":"))
     return web.Response(status=502, text=sentence, content_type="application/json")

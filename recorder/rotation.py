@@ -151,6 +151,11 @@ class Rotation:
         for each in [each for each in self.segments if not each.kept]:
             self._remove(each)
 
+    def forget_sealed(self) -> None:
+        """Remove the segments before the last one, once that is abandoned: nothing came in any of them."""
+        for each in self.segments[:-1]:
+            self._remove(each)
+
     def abandon(self) -> None:
         """See `Recording.abandon`."""
         self._open.recording.abandon()

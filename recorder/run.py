@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tickdeck.cassette.disk import DISK, Disk
-from tickdeck.cassette.errors import TickdeckError
+from tickdeck.cassette.errors import RecordingError, TickdeckError
 from tickdeck.cassette.places import segments_of
 from tickdeck.cassette.recording import Recording
 from tickdeck.cassette.records import Header
@@ -35,6 +35,7 @@ from tickdeck.recorder.notices import (
     Recovered,
     Report,
     Trouble,
+    Unreached,
     cleaned,
 )
 from tickdeck.recorder.only import Only
@@ -46,15 +47,14 @@ from tickdeck.recorder.rest_client import fetch
 from tickdeck.recorder.rotation import Rotation
 from tickdeck.recorder.sink import Intake
 from tickdeck.recorder.upstream import Upstream
+from tickdeck.recorder.verdicts import verdict_on
 from tickdeck.recorder.ways import Ways, dialect_hosts
 
 if TYPE_CHECKING:
     from tickdeck.recorder.client import SocketClient
 
-__all__ = ["NO_EVENTS", "NO_REQUEST", "Options", "Recorder"]
+__all__ = ["Options", "Recorder"]
 
-NO_EVENTS: Final = "no events"
-NO_REQUEST: Final = "no request"
 PROGRESS_EVERY_NS: Final = SECOND_NS
 
 _LOG: Final = logging.getLogger("tickdeck.recorder")
@@ -93,6 +93,7 @@ class Recorder:
         self._client: SocketClient | None = None
         self._proxy: Proxy | None = None
         self._outside: TickdeckError | None = None
+        self._unreached: str | None = None
         self._recording: Recording | Rotation | None = None
         self._only = Only(options.only, dialect.indexer) if options.only else None
         self._intake: Intake | None = None
@@ -250,6 +251,7 @@ class Recorder:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._stopping.set()
             try:
                 if self._proxy is not None:
                     await self._proxy.stop()
@@ -324,12 +326,14 @@ class Recorder:
     def _finish(
         self, recording: Recording | Rotation, intake: Intake, failure: TickdeckError | None
     ) -> tuple[bool, TickdeckError | None]:
-        """Seal what there is, or leave it for `recover`; whether it was sealed, and what went wrong."""
-        counts = intake.counts
-        if failure is not None and not counts.tracks and not counts.interactions:
-            recording.abandon()
-            for path in (recording.part, *segments_of(recording.part)):
-                self._disk.unlink(path)
+        """Seal what there is, or leave it for `recover`; whether it was sealed, and what went wrong.
+
+        Of a recording without a frame and without an answer nothing is left.
+        """
+        if intake.counts.empty:
+            self._remove(recording)
+            if failure is None and self._unreached is not None and not intake.counts.tracks:
+                failure = RecordingError(self._unreached)
             return False, failure
         try:
             recording.seal()
@@ -340,6 +344,13 @@ class Recorder:
             kept = f"{failure or error}; what was recorded until then is in {recording.part.name}"
             return False, type(failure or error)(kept)
         return True, failure
+
+    def _remove(self, recording: Recording | Rotation) -> None:
+        recording.abandon()
+        for path in (recording.part, *segments_of(recording.part)):
+            self._disk.unlink(path)
+        if isinstance(recording, Rotation):
+            recording.forget_sealed()
 
     def _close_ring(self, rotation: Rotation) -> None:
         if self._options.limits.ring_ns is None:
@@ -353,14 +364,14 @@ class Recorder:
     ) -> Report:
         counts = intake.counts
         standing = self._client.standing if self._client is not None else None
-        quiet = bool(self._options.subscribe) and (standing is None or not standing.events)
-        unreached = self._options.for_command and (self._proxy is None or not self._proxy.asked)
-        verdict = "" if failure is not None else NO_EVENTS if quiet else NO_REQUEST if unreached else ""
+        events = standing is not None and bool(standing.events)
+        asked = self._proxy is not None and bool(self._proxy.asked)
+        verdict = "" if failure else verdict_on(self._options, counts, events=events, asked=asked)
         because = verdict.replace(" ", "_") if failure is None else failure.because
         return Report(
             path=recording.pattern if isinstance(recording, Rotation) else os.fspath(self._options.output),
             left_out=0 if self._only is None else self._only.left_out,
-            segments=recording.names if isinstance(recording, Rotation) else (),
+            segments=recording.names if isinstance(recording, Rotation) and not counts.empty else (),
             sealed=sealed,
             frames=counts.frames,
             bytes=counts.bytes,
@@ -380,6 +391,8 @@ class Recorder:
 
     def notify(self, notice: Notice) -> None:
         """Say something of this recording, without its secrets."""
+        if isinstance(notice, Unreached) and not self._stopping.is_set():
+            self._unreached = notice.message
         self._meters.errors += isinstance(notice, Trouble)
         self._meters.reconnects += isinstance(notice, Lost)
         said = cleaned(notice, self._redactor.clean_text)

@@ -23,7 +23,8 @@ from tickdeck.cassette.files import open_cassette
 from tickdeck.cassette.records import Anchor, Frame, Interaction, Source, TrackClosed
 from tickdeck.recorder.clock import SECOND_NS, Clock
 from tickdeck.recorder.notices import Listening, Notice, Progress, Report
-from tickdeck.recorder.run import NO_EVENTS, Options, Recorder
+from tickdeck.recorder.run import Options, Recorder
+from tickdeck.recorder.verdicts import NO_EVENTS, NOTHING
 
 KEY = "a_key_of_32_characters_0123456789"
 GREETING = '[{"ev":"status","status":"connected","message":"Connected Successfully"}]'
@@ -202,7 +203,7 @@ async def test_as_a_client_it_records_until_the_time_is_up(options: Options) -> 
 async def test_a_wall_time_ends_it_too(options: Options) -> None:
     until = replace(options, key=None, until_wall_ns=Clock().wall_ns() + SECOND_NS // 10)
     report = await asyncio.wait_for(Recorder(until, notify=Ear()).run(), 10)
-    assert report.sealed
+    assert report.verdict == NOTHING
 
 
 async def test_with_paths_alone_it_ends_when_they_are_answered(options: Options) -> None:
@@ -324,11 +325,15 @@ async def test_a_full_disk_stops_the_proxy_too(options: Options) -> None:
 
 async def test_cancelling_it_seals_too(options: Options) -> None:
     ear = Ear()
-    running = asyncio.create_task(Recorder(options, notify=ear).run())
-    await ear.hears("listening")
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    async with rest() as http:
+        running = asyncio.create_task(Recorder(replace(options, upstream_http=http), notify=ear).run())
+        listening = await ear.hears("listening")
+        assert isinstance(listening, Listening)
+        async with aiohttp.ClientSession() as session, session.get(listening.http + "/v3") as got:
+            await got.read()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
     with open_cassette(options.output) as cassette:
         assert cassette.sealed
 
@@ -386,9 +391,10 @@ async def test_options_that_make_no_sense_are_usage_errors(
 
 async def test_the_header_names_the_upstreams(options: Options) -> None:
     ear = Ear()
-    recorder = Recorder(
-        replace(options, upstream_http=None, upstream_ws=None, key=None, for_ns=1), notify=ear
-    )
-    await recorder.run()
+    recorder = Recorder(replace(options, upstream_http=None, upstream_ws=None, key=None), notify=ear)
+    running = asyncio.create_task(recorder.run())
+    await ear.hears("listening")
     with open_cassette(options.output) as cassette:
         assert cassette.header.origins == ("https://api.massive.com", "wss://socket.massive.com")
+    recorder.request_stop()
+    await running
