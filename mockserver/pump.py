@@ -21,8 +21,10 @@ from tickdeck.cassette.records import PING, PONG
 from tickdeck.cassette.wire import frame_header
 from tickdeck.mockserver.clock import Clock
 from tickdeck.mockserver.keeping import Witness
+from tickdeck.mockserver.patience import LOOK_NS
 from tickdeck.mockserver.reel import AT_ONCE, MOST, Batch, Ending
 from tickdeck.mockserver.report import Lateness, TapeDigest
+from tickdeck.mockserver.secure import unencrypted
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.waker import Alarm
 
@@ -77,6 +79,7 @@ class Pump:
         self._pongs: list[bytes] = []
         self._ping = b""
         self._alarm: Alarm | None = None
+        self._look: Alarm | None = None
         self._draining: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -93,8 +96,7 @@ class Pump:
     @property
     def flushed(self) -> bool:
         """Whether everything written has left this process."""
-        unsent = self._transport.get_write_buffer_size() + self._below.get_write_buffer_size()
-        return not self._pongs and unsent == 0
+        return not self._pongs and unencrypted(self._transport) + self._below.get_write_buffer_size() == 0
 
     @property
     def stuck(self) -> bool:
@@ -121,6 +123,8 @@ class Pump:
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
+        if self._look is not None:
+            self._look.cancel()
         if self._draining is not None:
             self._draining.cancel()
 
@@ -138,6 +142,7 @@ class Pump:
                 return
             if not more:
                 self._rest()
+                self._look_below()
                 return
             if not parts and not large:
                 break  # a long stretch without anything for this client: it is looked through in turns
@@ -210,6 +215,17 @@ class Pump:
                 self._alarm.cancel()
             self._alarm = None if wake_ns is None else self._clock.call_at(wake_ns, self._ring)
         self._on_rest()
+
+    def _look_below(self) -> None:
+        """What is encrypted may still lie in this process, and nothing says when it has left: look again."""
+        if self._below is self._transport or self._look is not None:
+            return
+        if self._below.get_write_buffer_size():
+            self._look = self._clock.call_at(self._clock.now_ns() + LOOK_NS, self._looked)
+
+    def _looked(self) -> None:
+        self._look = None
+        self.push()
 
     def _ring(self) -> None:
         self._alarm = None

@@ -122,6 +122,12 @@ def say_no_more(transport: asyncio.Transport, below: asyncio.Transport) -> None:
         _when_encrypted(transport, lambda: _turn_away(below))
 
 
+def unencrypted(transport: asyncio.Transport) -> int:
+    """Bytes that wait in a transport; none where asyncio has dropped its encryption (at the second close)."""
+    encryption = getattr(transport, "_ssl_protocol", transport)
+    return 0 if encryption is None else transport.get_write_buffer_size()
+
+
 def hang_up(transport: asyncio.Transport, below: asyncio.Transport) -> None:
     """End the connection behind all that was written, as a line ends that breaks: over TLS without an alert."""
     if transport is below:
@@ -131,7 +137,7 @@ def hang_up(transport: asyncio.Transport, below: asyncio.Transport) -> None:
 
 
 def _when_encrypted(transport: asyncio.Transport, then: Callable[[], None]) -> None:
-    if transport.get_write_buffer_size():
+    if unencrypted(transport):
         transport.set_protocol(_Emptying(transport.get_protocol(), then))
     else:
         then()

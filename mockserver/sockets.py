@@ -32,7 +32,7 @@ from tickdeck.mockserver.playhead import Mode
 from tickdeck.mockserver.pump import A_TURN, Pump
 from tickdeck.mockserver.receipts import Recipient
 from tickdeck.mockserver.reel import CLOSE, Ending
-from tickdeck.mockserver.secure import hang_up, say_no_more
+from tickdeck.mockserver.secure import hang_up, say_no_more, unencrypted
 from tickdeck.mockserver.session import Session
 from tickdeck.mockserver.waker import Alarm
 
@@ -208,7 +208,7 @@ class Connection:
             return 0
         size = self._below.get_write_buffer_size()
         if self._transport is not self._below and not self._transport.is_closing():
-            size += self._transport.get_write_buffer_size()
+            size += unencrypted(self._transport)
         return size + (untaken_of(self._below) or 0)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from tickdeck.cassette.reader import Cassette
 from tickdeck.cassette.records import Record
 from tickdeck.mockserver import lingering, sockets, waits
 from tickdeck.mockserver.harness import MockServer, PlainMarket
+from tickdeck.mockserver.secure import unencrypted
 
 Make: TypeAlias = Callable[[Iterable[Record]], Cassette]
 
@@ -117,6 +119,38 @@ def test_who_reads_late_and_still_speaks_gets_all_frames_and_the_close(
         frames = client.everything()
     assert trades(frames) == list(range(FRAMES))
     assert frames[-1] == (CLOSE, (1000).to_bytes(2, "big"))
+
+
+@pytest.fixture
+def large_tape(make: Make, story: Any) -> Cassette:
+    """Four megabytes: more than systems and encryption hold for one client."""
+    story.opens(0, 0)
+    for number in range(FRAMES):
+        story.says(0, number, f'[{{"ev":"T","sym":"A","n":{number},"pad":"{"x" * 4096}"}}]')
+    return make(story.records)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_end_of_a_tape_is_noticed_once_a_silent_client_has_read_it(
+    large_tape: Cassette, tls: bool
+) -> None:
+    with (
+        ThreadPoolExecutor(1) as beside,
+        MockServer(large_tape, speed="max", settle=0, tls=tls) as market,
+        client_of(market, tls=tls) as client,
+    ):
+        reading = beside.submit(lambda: list(iter(client.hears, (PING, b"tickdeck wait 1"))))
+        market.wait_finished(timeout=15)
+        assert trades(reading.result()) == list(range(FRAMES))
+
+
+async def test_a_connection_that_was_closed_twice_under_tls_has_nothing_left_to_send(tape: Cassette) -> None:
+    with MockServer(tape, tls=True) as market:
+        _, writer = await asyncio.open_connection("127.0.0.1", market.port, ssl=market.ssl_context())
+        writer.close()
+        await writer.wait_closed()
+        writer.transport.close()
+        assert unencrypted(writer.transport) == 0
 
 
 def left(market: PlainMarket) -> list[int | None]:
