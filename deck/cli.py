@@ -43,6 +43,10 @@ TAKES_COMMAND: Final = frozenset({"play", "record"})
 """Verbs for which `--` begins a command to run; for the others it keeps its usual meaning."""
 
 
+HELP: Final = {"help_option_names": ["-h", "--help"]}
+"""Of the deck, and of each verb: click keeps the names that it first made the help of a command with."""
+
+
 class OutputClosedError(Exception):
     """Whoever read our output has read enough."""
 
@@ -60,6 +64,7 @@ def verb_called(name: str) -> click.Command:
     """One of `VERBS`, imported now."""
     found = importlib.import_module(f"tickdeck.verb_{name}").command
     assert isinstance(found, click.Command)
+    found.context_settings.update(HELP)
     return variables.read_from_environment(name, found)
 
 
@@ -99,9 +104,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         ctx.exit()
 
 
-@click.group(
-    cls=Deck, context_settings={"auto_envvar_prefix": "TICKDECK", "help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=Deck, context_settings={"auto_envvar_prefix": "TICKDECK", **HELP})
 @click.option(
     "--version",
     is_flag=True,

@@ -51,6 +51,14 @@ def invite(request: web.BaseRequest) -> None:
         request.transport.write(_GO_ON)
 
 
+async def body_of(request: web.BaseRequest) -> bytes:
+    """The body as it comes; `web.HTTPRequestEntityTooLarge` at once where its length says that it is too large."""
+    if (length := request.content_length or 0) > LARGEST_BODY:
+        raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_BODY, actual_size=length)
+    invite(request)
+    return await request.read()
+
+
 def plain_body(headers: HeaderPairs, body: bytes) -> bytes:
     """A body without its coding, as one of a recording; `ContentCodingError` where it cannot be had.
 

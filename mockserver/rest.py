@@ -13,7 +13,7 @@ from tickdeck.dialects.refusals import NO_KEY, Refusal, bad_key, not_recorded
 from tickdeck.mockserver.answers import Answer, answer_of
 from tickdeck.mockserver.asked import Asked, Rules
 from tickdeck.mockserver.delivery import Delivery, response_of
-from tickdeck.mockserver.httprules import invite, plain_body
+from tickdeck.mockserver.httprules import body_of, plain_body
 from tickdeck.mockserver.journal import Entry
 from tickdeck.mockserver.misses import Miss
 from tickdeck.mockserver.playhead import Mode
@@ -67,8 +67,7 @@ class RestDesk:
     async def answer(self, request: web.BaseRequest, *, own: str) -> web.StreamResponse:
         """The response; ``own`` is this server's origin as the client spells it."""
         came_ns = self._stage.clock.now_ns()
-        invite(request)
-        body = await request.read()
+        body = await body_of(request)
         if body:
             self._stage.secrets.learn(url=request.raw_path, headers=request.raw_headers, body=body)
         self.asked += 1

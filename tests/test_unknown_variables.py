@@ -107,3 +107,10 @@ def test_the_header_of_a_pytest_run_says_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert pytest_plugin.pytest_report_header() == (
         "tickdeck: nothing reads TICKDECK_PLYA_SPEED (did you mean TICKDECK_PLAY_SPEED?)"
     )
+
+
+def test_a_verb_that_was_made_ready_without_the_deck_still_knows_its_help() -> None:
+    command = cli.verb_called("cat")
+    command._help_option = None  # as in a new process
+    command.make_context("cat", [], resilient_parsing=True)
+    assert cli.main(("cat", "-h")) == 0
