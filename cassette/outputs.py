@@ -33,6 +33,8 @@ def output_at(path: Path) -> Path:
     if not path.name:
         raise UsageError("the name of a file is empty")
     target = Path(os.path.realpath(path)) if os.path.islink(path) else path
+    if os.path.islink(target):
+        raise UsageError(f"{path.name} is a symbolic link that leads to itself; give the name of a file")
     try:
         found = path.stat()
     except (OSError, ValueError):  # nothing there, or nothing that can be looked at: creating it says so

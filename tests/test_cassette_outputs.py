@@ -148,6 +148,16 @@ def test_a_link_to_a_cassette_is_not_replaced_unless_told(tmp_path: Path) -> Non
         make(tmp_path / "x.cassette")
 
 
+def test_a_symbolic_link_that_leads_to_itself_is_refused_and_stays(tmp_path: Path) -> None:
+    one, other = tmp_path / "x.cassette", tmp_path / "y.cassette"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(UsageError, match=r"x\.cassette is a symbolic link that leads to itself"):
+        begin(one, replace=True)
+    assert sorted(os.listdir(tmp_path)) == ["x.cassette", "y.cassette"]
+    assert one.is_symlink()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there are no device files here")
 @pytest.mark.parametrize("verb", ["synth", "pack", "cut", "recover", "record"])
 @pytest.mark.parametrize("output", ["/dev/null", "/dev/stdout"])
