@@ -12,6 +12,7 @@ from tickdeck.around import Server, surroundings
 from tickdeck.cassette.errors import ReplayError, TickdeckError
 from tickdeck.cassette.readable import Readable
 from tickdeck.child import INSISTED, beside
+from tickdeck.collector import rare_full_collections
 from tickdeck.exits import Exit, Outcome, command_ended, failed
 from tickdeck.gateway.identity import VARIABLES
 from tickdeck.gateway.variables import addresses
@@ -59,7 +60,8 @@ def play(
         if as_json
         else PlayWords(cassette, options).tell
     )
-    with asyncio.Runner(loop_factory=new_loop_of(options.effective_loop)) as runner:
+    loops = new_loop_of(options.effective_loop)
+    with rare_full_collections(), asyncio.Runner(loop_factory=loops) as runner:
         return runner.run(_run(Player(cassette, options, tell=tell), tell, ends=ends, command=command))
 
 

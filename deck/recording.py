@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
 from tickdeck.cassette.errors import UsageError
+from tickdeck.collector import rare_full_collections
 from tickdeck.dialects.markets import DEFAULT_MARKET
 from tickdeck.environment import api_key, known_secrets
 from tickdeck.exits import Outcome
@@ -96,11 +98,14 @@ def _until(text: str | None, market: str) -> int | None:
 def record(options: Options, *, command: Sequence[str] = (), as_json: bool) -> Outcome:
     """Record until a signal, the time that was asked for, the end of the command, or an error."""
     take_turns()
-    if as_json:
-        lines = JsonLines(Account("the recording goes on").show_json)
-        return asyncio.run(_run(options, partial(_tell_line, lines), command))
-    with RecordWords(options) as words:
-        return asyncio.run(_run(options, words.tell, command))
+    with ExitStack() as stack:
+        stack.enter_context(rare_full_collections())
+        tell: Callable[[Notice], None]
+        if as_json:
+            tell = partial(_tell_line, JsonLines(Account("the recording goes on").show_json))
+        else:
+            tell = stack.enter_context(RecordWords(options)).tell
+        return asyncio.run(_run(options, tell, command))
 
 
 def take_turns() -> None:
