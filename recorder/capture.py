@@ -81,11 +81,13 @@ class Counts:
     tracks: int = 0
     tracks_open: int = 0
     gaps: int = 0
+    closes: int = 0
+    """Connections that the service ended with a close frame."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing came: handshakes alone, and gaps, are nothing to play."""
-        return not self.frames and not self.interactions
+        return not self.frames and not self.interactions and not self.closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,7 @@ class Capture:
                     counts.tracks_open += 1
                 case TrackClosed():
                     counts.tracks_open -= 1
+                    counts.closes += record.by is Sender.SERVER and record.code is not None
                 case Interaction():
                     counts.interactions += 1
                     counts.bytes += len(record.body)

@@ -63,6 +63,12 @@ class Case:
     closing: Wire | None = close(1000)  # noqa: RUF009 - it is a tuple
     answer: Wire = close(1000)  # noqa: RUF009
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the service says nothing at all, and nobody says anything to it."""
+        ends_in_words = self.ends == "service" and self.closing is not None
+        return not self.service and not self.client and not ends_in_words
+
 
 TRADE = '[{"ev":"T","sym":"MSFT","x":4,"p":114.170,"s":2,"t":1536036818784}]'
 CASES = {
@@ -262,6 +268,9 @@ async def test_each_side_is_given_through_the_recorder_what_it_is_given_without_
         assert fields(answered_through) == fields(answered)
         asked, asked_through = map(fields, service.asked)
         assert asked_through == asked
+    if case.is_nothing:
+        assert not ways.output.exists()
+        return
     with open_cassette(ways.output) as cassette:
         records = list(cassette.records())
     for sender, came in ((Sender.SERVER, client_given), (Sender.CLIENT, service_given)):

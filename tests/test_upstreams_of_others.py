@@ -154,9 +154,7 @@ def ask(port: int, requests: list[tuple[str, str, dict[str, str]]]) -> list[Answ
         connection.request(method, path, headers=fields)
         try:
             answer = connection.getresponse()
-        except (
-            http.client.RemoteDisconnected
-        ):  # a kept connection may be closed at any time: nginx does after some
+        except ConnectionResetError:  # a kept connection may be closed at any time, as nginx does after some
             connection.close()
             connection.request(method, path, headers=fields)
             answer = connection.getresponse()
