@@ -161,7 +161,8 @@ def test_the_report_says_how_much_never_reached_who_did_not_read(
     tape: Cassette, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "STOP_SILENT_NS", 1)
-    with ExitStack() as still_there, MockServer(tape, speed="max", settle=0, at_end="close") as market:
+    options = {"speed": "max", "settle": 0, "at_end": "close", "on_return": "rewind"}
+    with ExitStack() as still_there, MockServer(tape, **options) as market:
         with client_of(market) as reader:
             assert reader.everything()[-1][0] == CLOSE
         with client_of(market) as rude:
