@@ -164,7 +164,7 @@ def unsent(market: PlainMarket) -> list[int]:
     def sizes() -> list[int]:
         connections = market._player.stage.connections.values()
         pairs = [(each._transport, each._below) for each in connections if each._transport]
-        return [over.get_write_buffer_size() + under.get_write_buffer_size() for over, under in pairs]
+        return [secure.unencrypted(over) + under.get_write_buffer_size() for over, under in pairs]
 
     return [size for size in market._in_loop(sizes) if size]  # between two turns of the loop, not in one
 

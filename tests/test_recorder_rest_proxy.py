@@ -329,6 +329,12 @@ async def test_a_bot_that_leaves_before_there_is_an_answer_leaves_no_one_waiting
     assert not desk.kept.interactions()
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged, but for asyncio's word that a busy machine was slow."""
+    messages = [each.getMessage() for each in caplog.records]
+    return [each for each in messages if not each.startswith("Executing ")]
+
+
 async def test_a_bot_that_leaves_in_the_middle_of_its_request_is_nobodys_trouble(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -343,7 +349,7 @@ async def test_a_bot_that_leaves_in_the_middle_of_its_request_is_nobodys_trouble
     # The vendor may have heard the head of it, as it would have without a recorder; never all of it.
     assert not any(each.endswith(b"half") for each in desk.asked)
     assert not [each for each in desk.notices if each.kind == "error"]
-    assert not caplog.records
+    assert not said(caplog)
 
 
 async def test_what_is_no_http_is_told_in_one_line_without_its_bytes(
@@ -356,7 +362,7 @@ async def test_what_is_no_http_is_told_in_one_line_without_its_bytes(
         writer.close()
         await writer.wait_closed()
     assert desk.notices == [Rejected("refused a request: invalid header token", 1)]
-    assert not caplog.records
+    assert not said(caplog)
 
 
 async def test_a_long_path_passes() -> None:
